@@ -1,0 +1,1 @@
+"""The arithmetic of free time. Pure: no database, no clock."""

@@ -1,0 +1,1 @@
+"""The appointment book: offers, holds, bookings, moves; the no-overlap law."""

@@ -1,0 +1,1 @@
+"""iCalendar documents from plain values. Pure, and the only room that imports icalendar."""

@@ -1,0 +1,10 @@
+"""Doors for an operator: `flask ...`."""
+
+from flask import Flask
+
+from scheduler.cli import schema
+
+
+def join(app: Flask) -> None:
+    """Give the app its commands."""
+    app.cli.add_command(schema.group)

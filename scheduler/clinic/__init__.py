@@ -1,0 +1,1 @@
+"""Sites, chairs, opening hours, closures, shifts, services and settings: the supply."""

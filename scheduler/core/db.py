@@ -1,0 +1,187 @@
+"""The database: types, connections as they must be, and the one place that commits.
+
+Cures, each for something that was met: explicit `registry` (Flask-SQLAlchemy copies the class
+body after a registry was made from `type_annotation_map`), a shim so that typed code sees
+`Model`, our own BEGIN on SQLite (the driver's own loses savepoints, and a deferred transaction
+that turns to writing fails with "database is locked"), foreign keys on each connection.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import TypeDecorator
+
+STATEMENT_TIMEOUT_MS = 15_000
+IDLE_IN_TRANSACTION_MS = 30_000
+LOCK_TIMEOUT_MS = 10_000
+BUSY_TIMEOUT_MS = 15_000
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in, an aware UTC moment out, on both databases.
+
+    SQLite keeps text and drops the offset, so there the UTC wall form is stored: text that sorts
+    as time does.
+    """
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive moments; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive moment was about to be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Give it back aware."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """What every table's class descends from."""
+
+    registry = registry(
+        metadata=sa.MetaData(naming_convention=NAMES),
+        type_annotation_map={
+            datetime: UtcDateTime(),
+            date: sa.Date(),
+            time: sa.Time(),
+            dict[str, Any]: sa.JSON(),
+            list[str]: sa.JSON(),
+        },
+    )
+
+
+db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+
+if TYPE_CHECKING:
+
+    class Model(Base):
+        """A table, as the type checker sees it."""
+
+        __abstract__ = True
+else:
+    Model = db.Model
+
+
+def word(enum: type, length: int = 24) -> sa.Enum:
+    """Return the column type of a `StrEnum`: its values as text, held to them by a CHECK."""
+    return sa.Enum(
+        enum,
+        native_enum=False,
+        create_constraint=True,
+        length=length,
+        values_callable=lambda members: [m.value for m in members],
+        name=enum.__name__.lower(),
+    )
+
+
+class NestedTransaction(RuntimeError):
+    """Two doors opened a transaction in one another; that would commit half of something."""
+
+
+class WriteOutsideTransaction(RuntimeError):
+    """Something was changed without `with transaction()`; it would be lost, or half kept."""
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Open the one writing transaction of this act: all of it is kept, or none.
+
+    What was only read before is let go of first, so that on SQLite the write lock is taken at
+    the start (BEGIN IMMEDIATE) and two writers wait for one another instead of failing.
+
+    Raises:
+        NestedTransaction: one is open already.
+    """
+    session = db.session()
+    if session.info.get("writing"):
+        raise NestedTransaction("a transaction is already open")
+    session.rollback()
+    session.info["writing"] = True
+    try:
+        session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+        yield session
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.info["writing"] = False
+
+
+def let_go() -> None:
+    """End the reading transaction, so that nothing is held while something slow is done."""
+    db.session.rollback()
+
+
+@event.listens_for(Session, "before_flush")
+def _only_inside_a_transaction(session: Session, *_: object) -> None:
+    if not session.info.get("writing") and not session.info.get("free_hand"):
+        raise WriteOutsideTransaction("open `with transaction():` at the door first")
+
+
+def prepare(engine: Engine) -> None:
+    """Set up every connection this engine will open, and who begins its transactions."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+    else:
+        event.listen(engine, "connect", _postgresql_connect)
+
+
+def _sqlite_connect(raw: Any, record: ConnectionPoolEntry) -> None:
+    raw.isolation_level = None  # the driver never begins by itself
+    for pragma in (
+        "journal_mode=WAL",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "foreign_keys=ON",
+        "synchronous=FULL",
+    ):
+        raw.execute("PRAGMA " + pragma)
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql("BEGIN " + mode)
+
+
+def _postgresql_connect(raw: Any, record: ConnectionPoolEntry) -> None:
+    with raw.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
+        cursor.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
+        cursor.execute("SET timezone = 'UTC'")
+    raw.commit()
+
+
+def violated(error: sa.exc.IntegrityError, name: str) -> bool:
+    """Say whether an IntegrityError is the refusal of the constraint or trigger called `name`."""
+    diagnosis = getattr(error.orig, "diag", None)
+    if diagnosis is not None:
+        return bool(diagnosis.constraint_name == name)
+    return name in str(error.orig)

@@ -1,0 +1,48 @@
+"""Half-open spans of time, and the way between a wall clock and an instant."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class TimeSpan:
+    """From `start` up to, not including, `end`; both aware."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError("a span needs aware moments")
+        if self.end <= self.start:
+            raise ValueError("a span ends after it starts")
+
+    def overlaps(self, other: "TimeSpan") -> bool:
+        """Say whether the two share a moment; spans that only touch do not."""
+        return self.start < other.end and other.start < self.end
+
+
+def instant(day: date, wall: time, zone: ZoneInfo) -> datetime:
+    """Return the UTC instant of a wall time; of a repeated hour the first.
+
+    A wall time that the clock skips (spring) is read with the offset before the change, so it
+    lands after the gap: 02:30 becomes 03:30 (PEP 495, fold=0).
+    """
+    return datetime.combine(day, wall, tzinfo=zone).astimezone(UTC)
+
+
+def exists(day: date, wall: time, zone: ZoneInfo) -> bool:
+    """Say whether the clock on the wall ever shows this time on this day (not in a spring gap)."""
+    local = instant(day, wall, zone).astimezone(zone)
+    return local.time() == wall and local.date() == day
+
+
+def wall_text(moment: datetime, zone: ZoneInfo) -> str:
+    """Return the wall time of `moment` as ISO text without offset: "2026-03-03T10:45"."""
+    return moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
+
+
+def day_span(day: date, zone: ZoneInfo) -> TimeSpan:
+    """Return the calendar day of `zone` as a UTC span: 23, 24 or 25 hours."""
+    return TimeSpan(instant(day, time(0), zone), instant(day + timedelta(days=1), time(0), zone))

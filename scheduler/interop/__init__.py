@@ -1,0 +1,1 @@
+"""Speaks to other systems: what hospitals export and import."""

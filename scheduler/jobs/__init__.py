@@ -1,0 +1,1 @@
+"""Doors for the clock: one file a job; runner.py says when."""

@@ -1,0 +1,1 @@
+"""The outbox and its life, what comes back, and consent to be texted."""

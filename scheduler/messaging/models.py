@@ -1,0 +1,168 @@
+"""The outbox, what came back, and consent. A message is a row first."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from scheduler.core.db import Model, word
+from scheduler.core.sealed import Sealed
+
+
+class Channel(enum.StrEnum):
+    """How a message travels."""
+
+    SMS = "sms"
+    EMAIL = "email"
+
+
+class State(enum.StrEnum):
+    """The life of a message. It only moves down this list; see rules.moves_forward."""
+
+    QUEUED = "queued"  # waiting for `send_after`
+    CLAIMED = "claimed"  # a worker holds it until `lease_until`
+    SENDING = "sending"  # committed just before the call: from here on it may be out
+    AMBIGUOUS = "ambiguous"  # the call ended without an answer; evidence is looked for
+    SENT = "sent"  # the provider has it
+    DELIVERED = "delivered"  # the phone has it
+    UNDELIVERED = "undelivered"  # the provider could not deliver it
+    FAILED = "failed"  # it will not be sent again by itself; a task says so
+    EXPIRED = "expired"  # its time passed before it could be sent: late is worse than never
+    CANCELLED = "cancelled"  # taken back before sending
+    SUPPRESSED = "suppressed"  # there was no consent, or nobody to reach
+
+
+class Message(Model):
+    """One message to one person, as facts; its words are rendered when it is claimed."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        Index("ix_message_state_send_after", "state", "send_after"),
+        Index("ix_message_patient_id_created_at", "patient_id", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)  # in the callback's address
+    channel: Mapped[Channel] = mapped_column(word(Channel))
+    patient_id: Mapped[int | None] = mapped_column(index=True)
+    recipient: Mapped[str] = mapped_column(index=True)  # E.164, or an e-mail address
+    language: Mapped[str]
+    template: Mapped[str]  # "call-booked"
+    template_version: Mapped[str]
+    facts: Mapped[dict[str, Any]]  # ids and instants the words are made from
+    topic: Mapped[str] = mapped_column(index=True)  # "appointment:42"
+    dedupe_key: Mapped[str] = mapped_column(unique=True)
+    is_reply: Mapped[bool] = mapped_column(default=False)  # exempt from caps and quiet hours
+    created_at: Mapped[datetime]
+    send_after: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    state: Mapped[State] = mapped_column(word(State), default=State.QUEUED)
+    attempts: Mapped[int] = mapped_column(default=0)
+    claim_number: Mapped[int] = mapped_column(default=0)  # fences off a worker that overslept
+    claimed_by: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    sending_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+    provider_ref: Mapped[str | None] = mapped_column(unique=True)
+    provider_status: Mapped[str | None]  # as the provider spelled it
+    error_code: Mapped[str | None]
+    error_text: Mapped[str | None]
+    body: Mapped[str | None] = mapped_column(Sealed)  # what was sent, links masked
+    body_print: Mapped[str | None]  # keyed hash of exactly what was sent
+    segments: Mapped[int | None]
+
+
+class DeliveryReport(Model):
+    """One signed callback about one message; the same one twice has no second effect."""
+
+    __tablename__ = "delivery_report"
+    __table_args__ = (UniqueConstraint("provider_ref", "status"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
+    provider_ref: Mapped[str]
+    status: Mapped[str]
+    error_code: Mapped[str | None]
+    received_at: Mapped[datetime]
+
+
+class InboundText(Model):
+    """A text that came in. Its provider reference is unique: a replay has no effect."""
+
+    __tablename__ = "inbound_text"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    provider_ref: Mapped[str] = mapped_column(unique=True)
+    number: Mapped[str] = mapped_column(index=True)
+    body: Mapped[str] = mapped_column(Sealed)
+    received_at: Mapped[datetime]
+    intent: Mapped[str]  # what the words were taken to mean, see rules.intent
+    patient_id: Mapped[int | None] = mapped_column(index=True)
+    topic: Mapped[str | None]  # the appointment it was taken to speak of
+    read_at: Mapped[datetime | None]
+    read_by: Mapped[str | None]
+
+
+class ConsentAct(enum.StrEnum):
+    """What somebody said about being texted."""
+
+    GRANTED = "granted"
+    REVOKED = "revoked"
+
+
+class ConsentEntry(Model):
+    """One line of the consent ledger; append only, the newest line of a number decides.
+
+    A revocation counts for the number whoever holds it; a grant counts for its patient.
+    """
+
+    __tablename__ = "consent_entry"
+    __table_args__ = (Index("ix_consent_entry_number_at", "number", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_id: Mapped[int | None] = mapped_column(index=True)
+    number: Mapped[str]  # E.164
+    purpose: Mapped[str]  # "appointments"
+    act: Mapped[ConsentAct] = mapped_column(word(ConsentAct))
+    source: Mapped[str]  # "portal", "desk", "text", "provider"
+    wording: Mapped[str]  # what was agreed to, or what they wrote
+    actor: Mapped[str]
+    origin: Mapped[str]
+    at: Mapped[datetime]
+
+
+class InboundRoute(Model):
+    """Proof that texts reach us: when a signed inbound request last came by this address.
+
+    Without it no text leaves through Twilio, for a STOP could not be heard.
+    """
+
+    __tablename__ = "inbound_route"
+
+    url: Mapped[str] = mapped_column(primary_key=True)
+    verified_at: Mapped[datetime]
+
+
+class WorkerBeat(Model):
+    """When a worker was last alive, so that somebody notices when none is."""
+
+    __tablename__ = "worker_beat"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    beat_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SimulatedText(Model):
+    """The other end of the line in a demo: what the simulated phone shows."""
+
+    __tablename__ = "simulated_text"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(index=True)
+    is_inbound: Mapped[bool]  # from the patient to us
+    body: Mapped[str]
+    at: Mapped[datetime]
+    provider_ref: Mapped[str] = mapped_column(unique=True)

@@ -1,0 +1,1 @@
+"""How a message leaves: one file a carrier."""

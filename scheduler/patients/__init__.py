@@ -1,0 +1,1 @@
+"""People we treat, how they may be reached, and their way in."""

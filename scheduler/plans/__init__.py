@@ -1,0 +1,1 @@
+"""A course of treatment. Every act on an appointment enters here and falls through to the book."""

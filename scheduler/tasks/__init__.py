@@ -1,0 +1,1 @@
+"""What a person must close: kind, topic, site, due, assignee, outcome."""

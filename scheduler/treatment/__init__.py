@@ -1,0 +1,1 @@
+"""What happened: the outcome of a call, and the record of what is done in the chair."""

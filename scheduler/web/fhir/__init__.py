@@ -1,0 +1,1 @@
+"""FHIR resources for other systems."""
