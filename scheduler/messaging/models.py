@@ -1,6 +1,5 @@
 """The outbox, what came back, and consent. A message is a row first."""
 
-import enum
 from datetime import datetime
 from typing import Any
 
@@ -9,29 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.core.db import Model, word
 from scheduler.core.sealed import Sealed
-
-
-class Channel(enum.StrEnum):
-    """How a message travels."""
-
-    SMS = "sms"
-    EMAIL = "email"
-
-
-class State(enum.StrEnum):
-    """The life of a message. It only moves down this list; see rules.moves_forward."""
-
-    QUEUED = "queued"  # waiting for `send_after`
-    CLAIMED = "claimed"  # a worker holds it until `lease_until`
-    SENDING = "sending"  # committed just before the call: from here on it may be out
-    AMBIGUOUS = "ambiguous"  # the call ended without an answer; evidence is looked for
-    SENT = "sent"  # the provider has it
-    DELIVERED = "delivered"  # the phone has it
-    UNDELIVERED = "undelivered"  # the provider could not deliver it
-    FAILED = "failed"  # it will not be sent again by itself; a task says so
-    EXPIRED = "expired"  # its time passed before it could be sent: late is worse than never
-    CANCELLED = "cancelled"  # taken back before sending
-    SUPPRESSED = "suppressed"  # there was no consent, or nobody to reach
+from scheduler.messaging.states import Channel as Channel
+from scheduler.messaging.states import ConsentAct as ConsentAct
+from scheduler.messaging.states import State as State
 
 
 class Message(Model):
@@ -103,13 +82,6 @@ class InboundText(Model):
     topic: Mapped[str | None]  # the appointment it was taken to speak of
     read_at: Mapped[datetime | None]
     read_by: Mapped[str | None]
-
-
-class ConsentAct(enum.StrEnum):
-    """What somebody said about being texted."""
-
-    GRANTED = "granted"
-    REVOKED = "revoked"
 
 
 class ConsentEntry(Model):
