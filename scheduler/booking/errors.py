@@ -1,0 +1,65 @@
+"""What the book refuses, and in which words."""
+
+from typing import TYPE_CHECKING
+
+from scheduler.core.errors import Refusal, Stale
+
+if TYPE_CHECKING:
+    from scheduler.booking.offers import Offer
+
+
+class NotOffered(Refusal):
+    """The start is outside what can be booked: shut, too soon, too far, nobody on shift."""
+
+    code = "not-offered"
+
+
+class SlotTaken(Refusal):
+    """Somebody was first. `alternatives` are the nearest starts that are still free."""
+
+    code = "slot-taken"
+
+    def __init__(self, message: str, alternatives: "list[Offer] | None" = None) -> None:
+        super().__init__(message)
+        self.alternatives = alternatives or []
+
+
+class PatientBusy(Refusal):
+    """This person has another appointment then: nobody is in two places."""
+
+    code = "patient-busy"
+
+
+class TooManyHolds(Refusal):
+    """One browser may keep two times at once."""
+
+    code = "too-many-holds"
+    status = 429
+
+
+class HoldGone(Refusal):
+    """There is no such hold, or it belongs to another browser."""
+
+    code = "hold-gone"
+
+
+class WrongState(Refusal):
+    """The state table has no such step from here."""
+
+    code = "wrong-state"
+
+
+class Overtaken(Stale):
+    """Somebody changed the appointment since this page was read; the text says who and what."""
+
+
+class NoAuthority(Refusal):
+    """No clearance, plan or override entitles this infusion to be booked."""
+
+    code = "no-authority"
+
+
+class FormUsed(Refusal):
+    """This form was already used with other words in it."""
+
+    code = "form-used"

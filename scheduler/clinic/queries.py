@@ -1,0 +1,29 @@
+"""Reads of the supply."""
+
+from sqlalchemy import select
+
+from scheduler.clinic.models import Resource, Site
+from scheduler.core.db import db
+from scheduler.core.errors import NotFound
+
+
+def sites() -> list[Site]:
+    """Return every site, in the order they were opened."""
+    return list(db.session.scalars(select(Site).order_by(Site.id)))
+
+
+def site_called(code: str) -> Site:
+    """Return the site with this code.
+
+    Raises:
+        NotFound: there is none.
+    """
+    site = db.session.scalar(select(Site).where(Site.code == code))
+    if site is None:
+        raise NotFound("We have no clinic of that name.")
+    return site
+
+
+def resource_names() -> dict[int, str]:
+    """Return the names of chairs and people by resource id."""
+    return {r.id: r.name for r in db.session.scalars(select(Resource).where(Resource.name != ""))}
