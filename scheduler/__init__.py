@@ -1,1 +1,1 @@
-"""Emerge Scheduler: the system a two-site clinic runs on every day. This file holds nothing else on purpose."""
+"""Emerge Scheduler: the system a two-site clinic runs on every day. Empty on purpose."""

@@ -1,1 +1,1 @@
-"""Database, clock, spans of time, errors, phones, tokens, sealed text. Knows no word of medicine."""
+"""Database, clock, spans of time, errors, phones, sealed text. Knows no word of medicine."""

@@ -1,7 +1,7 @@
 """Refusals: what the clinic cannot do, said in words a person may read."""
 
 
-class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a fault
+class Refusal(Exception):
     """The request was understood and cannot be done; the text says why, kindly.
 
     `status` is the HTTP status a door answers with; `code` is a stable word for machines;

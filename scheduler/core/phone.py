@@ -10,7 +10,7 @@ _FICTIONAL = re.compile(r"\+1[2-9]\d{2}55501\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class NotAMobile(Exception):  # noqa: N818
+class NotAMobile(Exception):
     """Why a number cannot receive texts, as a sentence for the person who typed it."""
 
     reason: str

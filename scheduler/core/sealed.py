@@ -13,7 +13,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 
-class KeyMissing(Exception):  # noqa: N818
+class KeyMissing(Exception):
     """A sealed value was met whose key this process does not hold."""
 
 

