@@ -1,5 +1,7 @@
 """The database's shape: upgrade, check, and where it stands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -28,18 +30,14 @@ def alembic_on(connection: Connection | None) -> AlembicConfig:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to `revision`, in one transaction."""
-    with engine.connect() as connection:
-        _unguarded(connection)
+    with engine.connect() as connection, _unguarded(connection), connection.begin():
         command.upgrade(alembic_on(connection), revision)
-        connection.commit()
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Take the database back to `revision`; for tests and for undoing a release."""
-    with engine.connect() as connection:
-        _unguarded(connection)
+    with engine.connect() as connection, _unguarded(connection), connection.begin():
         command.downgrade(alembic_on(connection), revision)
-        connection.commit()
 
 
 def differences(engine: Engine) -> None:
@@ -59,13 +57,23 @@ def is_current(engine: Engine) -> bool:
     return set(found) == set(ScriptDirectory(str(MIGRATIONS)).get_heads())
 
 
-def _unguarded(connection: Connection) -> None:
-    """Let SQLite rebuild a table without emptying the ones that refer to it."""
-    if connection.dialect.name == "sqlite":
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        raw.execute("PRAGMA foreign_keys=OFF")
-        connection.execution_options(sqlite_begin="IMMEDIATE")
+@contextmanager
+def _unguarded(connection: Connection) -> Iterator[None]:
+    """Let SQLite rebuild a table without emptying the ones that refer to it.
+
+    The guard is up again afterwards: the connection goes back to the pool.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    raw.execute("PRAGMA foreign_keys=OFF")
+    connection.execution_options(sqlite_begin="IMMEDIATE")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON")
 
 
 @group.command("upgrade")
