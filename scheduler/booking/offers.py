@@ -377,3 +377,14 @@ def bounds(
     if audience is Audience.DESK:
         return max(since, now - timedelta(minutes=15)), until
     return max(since, now + offering.notice), min(until, now + offering.horizon)
+
+
+def capacity_that_day(offering: Offering, site: SiteSupply, moment: datetime) -> int:
+    """Return how many bookings of a service a whole empty day could start, over all its people."""
+    free = Room(site, moment, moment + STEP, ())
+    quarter = bits.every(site.settings.start_every_minutes, free.grid)
+    open_starts = bits.lasting(free.open, offering.visit_minutes // 5) & quarter
+    need = offering.need(NeedKind.PERSON)
+    if need is None:
+        return open_starts.bit_count()
+    return sum((m & open_starts).bit_count() for m in free.people_from(need).values())

@@ -59,6 +59,17 @@ PAST = {
 }
 
 
+#: How staff read a state.
+STATE_WORDS = {
+    Status.BOOKED: "booked",
+    Status.ARRIVED: "checked in",
+    Status.FULFILLED: "done",
+    Status.CANCELLED: "cancelled",
+    Status.NOSHOW: "marked as not come",
+    Status.IN_ERROR: "struck out",
+}
+
+
 def next_state(state: Status, event: Event) -> Status | None:
     """Return the state after `event`, or None where the table has no such step."""
     return TABLE.get((state, event))

@@ -40,7 +40,9 @@ class Send:
     `facts` become the words (see texts.py for the names they may have: moments are ISO text with
     an offset, phones E.164). `links` are whole secret addresses by name; they go into the words
     and are masked in what is stored. `attachment` is an iCalendar document, e-mail only, and
-    `attachment_method` its METHOD. `template` replaces the one that was queued.
+    `attachment_method` its METHOD. `template` replaces the one that was queued, `topic` its topic
+    (a change message turns out to speak of one appointment, and a "1" must find it). `memo` is
+    kept with the row and given back as `facts["memo"]` once the message is known to be sent.
     """
 
     facts: Mapping[str, str]
@@ -48,6 +50,8 @@ class Send:
     attachment: bytes | None = None
     attachment_method: str | None = None
     template: str | None = None
+    topic: str | None = None
+    memo: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

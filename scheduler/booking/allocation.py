@@ -1,0 +1,286 @@
+"""Choosing lanes, under the lock: lock all candidates, drop what expired, read, choose.
+
+The order is the law of design decision 2: every writer locks all candidate resources in one
+statement in id order, so two writers for one slot wait instead of deadlocking, and only then
+reads. What the arithmetic overlooks, the database refuses.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from scheduler.availability import grid as bits
+from scheduler.availability.grid import STEP
+from scheduler.availability.lanes import Piece, place
+from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken
+from scheduler.booking.models import Claim, Hold
+from scheduler.booking.offers import Audience, Busy, Room, bounds, busy_claims, lanes_of
+from scheduler.clinic.models import NeedKind, Resource
+from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
+from scheduler.core.db import db
+from scheduler.core.timespan import TimeSpan, day_span
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be booked: a service at a site from a moment, perhaps with this person or chair."""
+
+    offering: Offering
+    site: SiteSupply
+    starts_at: datetime
+    person_id: int | None = None
+    chair_id: int | None = None
+    patient_resource_id: int | None = None
+    patient_lane: int | None = None
+
+    @property
+    def stay(self) -> TimeSpan:
+        """When the patient is here, or on the line."""
+        return TimeSpan(
+            self.starts_at, self.starts_at + timedelta(minutes=self.offering.visit_minutes)
+        )
+
+    def span(self, need: Need) -> TimeSpan:
+        """When a need is taken; an IV start takes the clock quarter-hour it falls in."""
+        since = self.starts_at + timedelta(minutes=need.from_minute)
+        if need.kind is NeedKind.STARTS:
+            quarter = bits.floor(since, timedelta(minutes=15))
+            return TimeSpan(quarter, quarter + timedelta(minutes=15))
+        return TimeSpan(since, self.starts_at + timedelta(minutes=need.until_minute))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One claim to be written."""
+
+    lane_id: int
+    span: TimeSpan
+    is_pinned: bool = False
+
+
+def lock(resource_ids: Iterable[int]) -> None:
+    """Take the rows of these resources, in id order, until the transaction ends.
+
+    On SQLite the transaction itself is the lock (BEGIN IMMEDIATE); the statement is harmless.
+    """
+    db.session.execute(
+        select(Resource.id)
+        .where(Resource.id.in_(sorted(set(resource_ids))))
+        .order_by(Resource.id)
+        .with_for_update()
+    ).all()
+
+
+def candidates(wish: Wish) -> set[int]:
+    """Return the ids of every resource whose claims this wish may read or write."""
+    site = wish.site
+    ids = {unit.id for unit in (*site.chairs, *site.people, site.starts)}
+    if wish.patient_resource_id is not None:
+        ids.add(wish.patient_resource_id)
+    return ids
+
+
+def drop_expired(lanes: Sequence[int], span: TimeSpan, *, now: datetime) -> None:
+    """Delete the claims of expired holds on these lanes, so that they stand in nobody's way."""
+    expired = select(Hold.id).where(Hold.expires_at <= now)
+    db.session.execute(
+        delete(Claim)
+        .where(
+            Claim.lane_id.in_(list(lanes)),
+            Claim.hold_id.in_(expired),
+            Claim.starts_at < span.end,
+            Claim.ends_at > span.start,
+        )
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+def choose(
+    wish: Wish,
+    *,
+    now: datetime,
+    judged_at: datetime,
+    audience: Audience,
+    but_appointment: int | None = None,
+    but_hold: int | None = None,
+) -> list[Choice]:
+    """Return the claims that give the wish its time. The caller holds the lock.
+
+    Args:
+        judged_at: The moment notice and horizon count from; mostly `now`.
+
+    Raises:
+        NotOffered: the site is shut then, or it is too soon or too far ahead, or nobody works.
+        PatientBusy: the patient has another appointment then.
+        SlotTaken: the time is there but somebody has it.
+    """
+    site, offering = wish.site, wish.offering
+    day = day_span(wish.starts_at.astimezone(site.zone).date(), site.zone)
+    lanes = lanes_of(site)
+    if wish.patient_lane is not None:
+        lanes = [*lanes, wish.patient_lane]
+    drop_expired(lanes, day, now=now)
+    busy = busy_claims(
+        lanes, day.start, day.end, now=now, but_appointment=but_appointment, but_hold=but_hold
+    )
+    room = Room(site, wish.starts_at, wish.starts_at + STEP, busy)
+    step = _allowed(wish, room, now=judged_at, audience=audience)
+    if wish.patient_lane is not None:
+        theirs = [b for b in busy if b.lane_id == wish.patient_lane]
+        if any(b.span.overlaps(wish.stay) for b in theirs):
+            raise PatientBusy("They have another appointment at that time.")
+    choices: list[Choice] = []
+    for need in offering.needs:
+        if need.kind is NeedKind.CHAIR:
+            choices.append(_chair(wish, need, room, step, busy, now=now))
+        elif need.kind is NeedKind.STARTS:
+            choices.append(_start(wish, need, room, step))
+        else:
+            choices.extend(_person(wish, need, room, step, busy, now=now))
+    if wish.patient_lane is not None:
+        choices.append(Choice(wish.patient_lane, wish.stay))
+    return choices
+
+
+def _allowed(wish: Wish, room: Room, *, now: datetime, audience: Audience) -> int:
+    """Check what is no question of who else is there; return the start's step."""
+    site, offering = wish.site, wish.offering
+    if bits.floor(wish.starts_at, STEP) != wish.starts_at:
+        raise NotOffered("Times start on five minutes, like 10:45.")
+    if audience is Audience.ONLINE:
+        every = timedelta(minutes=site.settings.start_every_minutes)
+        if not offering.is_online or bits.floor(wish.starts_at, every) != wish.starts_at:
+            raise NotOffered("That time cannot be booked online. Please choose another.")
+    since, until = bounds(
+        offering, wish.starts_at, wish.starts_at + STEP, now=now, audience=audience
+    )
+    if not since <= wish.starts_at < until:
+        too_soon = since > wish.starts_at
+        raise NotOffered(
+            "That time is too soon or has passed. Please choose a later one."
+            if too_soon
+            else "That is too far ahead. Please choose an earlier time."
+        )
+    step = room.grid.step(wish.starts_at)
+    if not bits.lasting(room.open, offering.visit_minutes // 5) >> step & 1:
+        raise NotOffered(f"{site.name} is not open for all of that time.")
+    return step
+
+
+def _chair(
+    wish: Wish, need: Need, room: Room, step: int, busy: Sequence[Busy], *, now: datetime
+) -> Choice:
+    span = wish.span(need)
+    chairs = [c for c in wish.site.chairs if wish.chair_id in (None, c.id)]
+    shut = {c.id: bits.mask((a.span for a in c.away), room.grid) for c in chairs}
+    length = (need.until_minute - need.from_minute) // 5
+    window = ((1 << length) - 1) << (step + need.from_minute // 5)
+    able = [c for c in chairs if not shut[c.id] & window]
+    for chair in able:
+        if not room.chair(chair) & window:
+            return Choice(chair.lanes[0], span, is_pinned=wish.chair_id is not None)
+    if wish.chair_id is None:
+        lane = relane(wish.site.chairs, span, busy, now=now)
+        if lane is not None:
+            return Choice(lane, span)
+    raise SlotTaken("That time has just been taken. Please choose another.")
+
+
+def _start(wish: Wish, need: Need, room: Room, step: int) -> Choice:
+    span = wish.span(need)
+    first = room.grid.step(span.start)
+    for lane in wish.site.starts.lanes:
+        if not room.lane(lane) >> first & 1:
+            return Choice(lane, span)
+    raise SlotTaken("Too many visits begin at that time. Please choose 15 minutes later.")
+
+
+def _person(
+    wish: Wish, need: Need, room: Room, step: int, busy: Sequence[Busy], *, now: datetime
+) -> list[Choice]:
+    span = wish.span(need)
+    people = room.people_from(need, wish.person_id)
+    if not people:
+        raise NotOffered("Nobody who can do this works there.")
+    able = [p for p in wish.site.people if people.get(p.id, 0) >> step & 1]
+    if not able:
+        raise SlotTaken("That time has just been taken. Please choose another.")
+    # The least busy that day first, so that one nurse does not get them all.
+    load = {p.id: sum(1 for b in busy if b.lane_id in p.lanes) for p in able}
+    for person in sorted(able, key=lambda p: (load[p.id], p.id)):
+        if need.all_lanes:
+            return [Choice(lane, span) for lane in person.lanes]
+        for lane in person.lanes:
+            if not any(b.lane_id == lane and b.span.overlaps(span) for b in busy):
+                return [Choice(lane, span)]
+        lane_id = relane((person,), span, busy, now=now)
+        if lane_id is not None:
+            return [Choice(lane_id, span)]
+    raise SlotTaken("That time has just been taken. Please choose another.")
+
+
+def relane(
+    pool: Sequence[Unit], span: TimeSpan, busy: Sequence[Busy], *, now: datetime
+) -> int | None:
+    """Make room for `span` in a pool that has room by count; return the lane, else None.
+
+    Future claims that are not pinned are laid anew; nobody's appointment changes, for lanes mean
+    nothing to people. A claim that has begun, is pinned, or takes every lane of its person stays.
+    """
+    lanes = {lane for unit in pool for lane in unit.lanes}
+    fixed: dict[int, list[TimeSpan]] = {lane: [] for lane in lanes}
+    for unit in pool:
+        for away in unit.away:
+            for lane in unit.lanes:
+                fixed[lane].append(away.span)
+    here = [b for b in busy if b.lane_id in lanes]
+    whole = _taking_all(here, len(lanes))
+    movable: list[Busy] = []
+    for claim in here:
+        if claim.span.start < now or claim.is_pinned or claim.claim_id in whole:
+            fixed[claim.lane_id].append(claim.span)
+        else:
+            movable.append(claim)
+    pieces = [Piece(b.claim_id, b.span, b.lane_id) for b in movable]
+    placed = place([*pieces, Piece(0, span)], fixed)
+    if placed is None:
+        return None
+    moved = [b for b in movable if placed[b.claim_id] != b.lane_id]
+    _rewrite({b.claim_id: placed[b.claim_id] for b in moved})
+    return placed[0]
+
+
+def _taking_all(claims: Sequence[Busy], lanes: int) -> set[int]:
+    """Return the claims of owners that hold every lane of the pool at once."""
+    owned: dict[tuple[int | None, int | None], list[int]] = {}
+    for claim in claims:
+        owned.setdefault((claim.appointment_id, claim.hold_id), []).append(claim.claim_id)
+    return {c for ids in owned.values() if lanes > 1 and len(ids) == lanes for c in ids}
+
+
+def _rewrite(lanes: dict[int, int]) -> None:
+    """Give claims other lanes. Two that swap would clash half-way, so all leave, then return."""
+    if not lanes:
+        return
+    with db.session.begin_nested():
+        claims = db.session.scalars(select(Claim).where(Claim.id.in_(lanes))).all()
+        rows = [
+            Claim(
+                lane_id=lanes[c.id],
+                starts_at=c.starts_at,
+                ends_at=c.ends_at,
+                appointment_id=c.appointment_id,
+                hold_id=c.hold_id,
+                is_pinned=c.is_pinned,
+            )
+            for c in claims
+        ]
+        db.session.execute(
+            delete(Claim)
+            .where(Claim.id.in_(lanes))
+            .execution_options(synchronize_session="fetch")
+        )
+        db.session.add_all(rows)
+        db.session.flush()

@@ -1,0 +1,720 @@
+"""Verbs of the book: hold, book, move, cancel and what follows. They flush; doors commit."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from scheduler.audit import service as audit
+from scheduler.booking import notices, queries, rules
+from scheduler.booking.allocation import Choice, Wish, candidates, choose, lock
+from scheduler.booking.errors import (
+    HoldGone,
+    NoAuthority,
+    NotOffered,
+    Overtaken,
+    SlotTaken,
+    TooManyHolds,
+    WrongState,
+)
+from scheduler.booking.models import (
+    Appointment,
+    Authority,
+    Claim,
+    Hold,
+    HoldKind,
+    Status,
+)
+from scheduler.booking.offers import Audience, capacity_that_day, nearest
+from scheduler.booking.rules import Event
+from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.models import Lane, ServiceCode
+from scheduler.core.db import db, violated
+from scheduler.core.timespan import wall_text
+from scheduler.core.tokens import public_id
+from scheduler.patients.models import Patient
+
+TAKEN = "That time has just been taken. Please choose another."
+
+
+def hold(
+    service: ServiceCode,
+    site_id: int,
+    starts_at: datetime,
+    *,
+    holder: str,
+    now: datetime,
+    audience: Audience = Audience.ONLINE,
+    kind: HoldKind = HoldKind.FORM,
+    person_id: int | None = None,
+) -> Hold:
+    """Keep a start for a browser while its person types (IHE Scheduling: hold).
+
+    Asking again for the same start renews it. A browser keeps two at once; a third takes the
+    place of its oldest. All form holds together take at most 30 % of a day's online starts.
+
+    Raises:
+        NotOffered, SlotTaken: as for booking; SlotTaken carries alternatives.
+        TooManyHolds: too much of that day is already being kept by visitors.
+    """
+    wish = _wish(service, site_id, starts_at, person_id=person_id)
+    lock(candidates(wish))
+    own = [h for h in _holds_of(holder) if h.kind is kind]
+    same = next((h for h in own if h.starts_at == starts_at and h.site_id == site_id), None)
+    if same is not None and same.service_code == service and same.expires_at > now:
+        return renew(same, now=now)
+    keep = wish.site.settings.holds_per_browser
+    for old in sorted(own, key=lambda h: h.first_held_at)[: max(len(own) - keep + 1, 0)]:
+        release_hold(old)
+    if kind is HoldKind.FORM:
+        _leave_room_for_others(wish, now=now)
+    row = Hold(
+        kind=kind,
+        holder=holder,
+        service_code=service,
+        site_id=site_id,
+        starts_at=starts_at,
+        first_held_at=now,
+        expires_at=now + timedelta(minutes=wish.site.settings.form_hold_minutes),
+        person_id=person_id,
+    )
+
+    def write(choices: Sequence[Choice]) -> None:
+        db.session.add(row)
+        db.session.flush()
+        _claim(choices, hold_id=row.id)
+
+    _allocate(wish, write, now=now, audience=audience)
+    return row
+
+
+def renew(row: Hold, *, now: datetime) -> Hold:
+    """Give a hold another ten minutes from now, thirty in all from when it was first kept."""
+    settings = clinic_supply.current().sites[row.site_id].settings
+    longest = row.first_held_at + timedelta(minutes=settings.form_hold_longest_minutes)
+    row.expires_at = max(
+        row.expires_at, min(now + timedelta(minutes=settings.form_hold_minutes), longest)
+    )
+    db.session.flush()
+    return row
+
+
+def find_hold(hold_id: int, *, holder: str) -> Hold:
+    """Return a browser's own hold, expired or not.
+
+    Raises:
+        HoldGone: there is none of that number for this browser.
+    """
+    row = db.session.get(Hold, hold_id)
+    if row is None or row.holder != holder:
+        raise HoldGone("We no longer keep that time. Please choose it again.")
+    return row
+
+
+def release_hold(row: Hold) -> None:
+    """Give the time back."""
+    db.session.execute(
+        delete(Claim)
+        .where(Claim.hold_id == row.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    db.session.delete(row)
+    db.session.flush()
+
+
+def book_held(
+    hold_id: int,
+    *,
+    holder: str,
+    patient: Patient,
+    actor: str,
+    now: datetime,
+    audience: Audience = Audience.ONLINE,
+) -> Appointment:
+    """Turn a hold into a booking (IHE Scheduling: book).
+
+    A hold that expired but whose time nobody took is honoured.
+
+    Raises:
+        HoldGone: no such hold of this browser.
+        SlotTaken: it expired and somebody took the time; carries alternatives.
+    """
+    row = find_hold(hold_id, holder=holder)
+    wish = _wish(
+        row.service_code, row.site_id, row.starts_at, patient=patient, person_id=row.person_id
+    )
+    lock(candidates(wish))
+    db.session.refresh(row)
+    appointment = _book(
+        wish,
+        patient,
+        actor=actor,
+        now=now,
+        judged_at=_judged_at(row, now=now),
+        audience=audience,
+        but_hold=row.id,
+    )
+    release_hold(row)
+    _booked(appointment, actor=actor, now=now, audience=audience, notify=True)
+    return appointment
+
+
+def book(
+    service: ServiceCode,
+    site_id: int,
+    starts_at: datetime,
+    patient: Patient,
+    *,
+    actor: str,
+    now: datetime,
+    audience: Audience = Audience.DESK,
+    person_id: int | None = None,
+    chair_id: int | None = None,
+    authority: tuple[Authority, str, str | None] | None = None,
+    note: str | None = None,
+    notify: bool = True,
+) -> Appointment:
+    """Book a start at once: appointment, claims, audit and messages in the caller's transaction.
+
+    Args:
+        authority: For an infusion: what entitles it, as (kind, "clearance:12", reason).
+        notify: Whether the patient is to be told; without it they count as told.
+
+    Raises:
+        NoAuthority: an infusion without one.
+        NotOffered, SlotTaken, PatientBusy: as their names say.
+    """
+    wish = _wish(
+        service, site_id, starts_at, patient=patient, person_id=person_id, chair_id=chair_id
+    )
+    if wish.offering.needs_authority and authority is None:
+        raise NoAuthority("This visit needs a clinician's clearance or an approved plan first.")
+    lock(candidates(wish))
+    appointment = _book(
+        wish, patient, actor=actor, now=now, audience=audience, authority=authority, note=note
+    )
+    _booked(appointment, actor=actor, now=now, audience=audience, notify=notify)
+    return appointment
+
+
+def move(
+    appointment: Appointment,
+    *,
+    starts_at: datetime,
+    site_id: int | None = None,
+    person_id: int | None = None,
+    chair_id: int | None = None,
+    version: int,
+    actor: str,
+    now: datetime,
+    audience: Audience = Audience.DESK,
+    notify: bool = True,
+) -> Appointment:
+    """Give an appointment another time, place or person; all of it or nothing.
+
+    Raises:
+        Overtaken: somebody changed it since version `version` was read; says who and what.
+        WrongState: it is over or called off.
+        NotOffered, SlotTaken, PatientBusy: as for booking; the old time is kept.
+    """
+    target = site_id or appointment.site_id
+    wish = _wish(
+        appointment.service_code,
+        target,
+        starts_at,
+        patient=appointment.patient,
+        person_id=person_id,
+        chair_id=chair_id,
+    )
+    here = _wish(appointment.service_code, appointment.site_id, appointment.starts_at)
+    lock(candidates(wish) | candidates(here))
+    _step(appointment, Event.MOVE, version=version)
+    before = rules.facts(appointment)
+
+    def write(choices: Sequence[Choice]) -> None:
+        _release(appointment)
+        _claim(choices, appointment_id=appointment.id)
+
+    _allocate(wish, write, now=now, audience=audience, but_appointment=appointment.id)
+    appointment.site_id = target
+    appointment.starts_at = wish.stay.start
+    appointment.ends_at = wish.stay.end
+    appointment.wall_start = wall_text(starts_at, wish.site.zone)
+    appointment.zone_name = wish.site.zone.key
+    if rules.facts(appointment) != before:
+        appointment.sequence += 1
+        appointment.confirmed_at = None
+    _changed(appointment, Event.MOVE, actor=actor, now=now, before=before)
+    db.session.refresh(appointment, ["site"])
+    notices.after_change(appointment, actor=actor, now=now, notify=notify)
+    return appointment
+
+
+def cancel(
+    appointment: Appointment,
+    *,
+    actor: str,
+    now: datetime,
+    version: int | None = None,
+    by_patient: bool = False,
+    notify: bool = True,
+) -> Appointment:
+    """Call an appointment off and give its time back.
+
+    When the patient does it, the time is kept for them for 15 minutes more, so that a change of
+    mind costs nothing; when the desk does it, the time is free at once.
+
+    Raises:
+        Overtaken, WrongState: as for `move`.
+    """
+    wish = _wish(appointment.service_code, appointment.site_id, appointment.starts_at)
+    lock(candidates(wish))
+    _step(appointment, Event.CANCEL, version=version)
+    before = rules.facts(appointment)
+    if by_patient and appointment.starts_at > now:
+        _keep_for_undo(appointment, now=now)
+    else:
+        _release(appointment)
+    appointment.status = Status.CANCELLED
+    appointment.sequence += 1
+    appointment.ended_at = now
+    _changed(appointment, Event.CANCEL, actor=actor, now=now, before=before)
+    notices.after_change(appointment, actor=actor, now=now, notify=notify)
+    return appointment
+
+
+def reinstate(
+    appointment: Appointment, *, actor: str, now: datetime, audience: Audience = Audience.DESK
+) -> Appointment:
+    """Take a cancellation or a no-show back, at the same time and place.
+
+    Raises:
+        SlotTaken: somebody has the time by now; carries alternatives.
+        WrongState: there is nothing to take back.
+    """
+    wish = _wish(
+        appointment.service_code,
+        appointment.site_id,
+        appointment.starts_at,
+        patient=appointment.patient,
+    )
+    lock(candidates(wish))
+    event = _step(appointment, Event.REINSTATE)
+    before = rules.facts(appointment)
+    kept = db.session.scalar(
+        select(Hold).where(Hold.kind == HoldKind.UNDO, Hold.holder == appointment.topic)
+    )
+    if kept is not None and kept.expires_at > now and kept.claims:
+        for claim in kept.claims:
+            claim.appointment_id, claim.hold_id = appointment.id, None
+        db.session.flush()
+        db.session.expire(kept, ["claims"])
+        release_hold(kept)
+    else:
+
+        def write(choices: Sequence[Choice]) -> None:
+            _claim(choices, appointment_id=appointment.id)
+
+        # A no-show is taken back after its time began: then the past is allowed.
+        past = min(now, appointment.starts_at)
+        _allocate(wish, write, now=now, judged_at=past, audience=Audience.DESK)
+        if kept is not None:
+            release_hold(kept)
+    appointment.status = Status.BOOKED
+    appointment.ended_at = None
+    appointment.sequence += 1
+    _changed(appointment, event, actor=actor, now=now, before=before)
+    notices.after_change(appointment, actor=actor, now=now, notify=True)
+    return appointment
+
+
+def confirm(appointment: Appointment, *, actor: str, now: datetime) -> Appointment:
+    """Note that the patient says they will come. Saying it twice changes nothing."""
+    _lock_row(appointment)
+    _step(appointment, Event.CONFIRM)
+    if appointment.confirmed_at is None:
+        appointment.confirmed_at = now
+        audit.record(
+            "appointment.confirmed",
+            appointment.topic,
+            actor=actor,
+            now=now,
+            patient_id=appointment.patient_id,
+        )
+    return appointment
+
+
+def unconfirm(appointment: Appointment, *, actor: str, now: datetime) -> Appointment:
+    """Take a confirmation back: a wrong reply, or a wrong click."""
+    _lock_row(appointment)
+    appointment.confirmed_at = None
+    audit.record(
+        "appointment.unconfirmed",
+        appointment.topic,
+        actor=actor,
+        now=now,
+        patient_id=appointment.patient_id,
+    )
+    return appointment
+
+
+def arrive(
+    appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
+) -> Appointment:
+    """Note that they are here, or that the call is on."""
+    _lock_row(appointment)
+    _step(appointment, Event.ARRIVE, version=version)
+    appointment.status = Status.ARRIVED
+    appointment.arrived_at = now
+    return _changed(appointment, Event.ARRIVE, actor=actor, now=now)
+
+
+def unarrive(appointment: Appointment, *, actor: str, now: datetime) -> Appointment:
+    """Take a check-in back."""
+    _lock_row(appointment)
+    _step(appointment, Event.UNARRIVE)
+    appointment.status = Status.BOOKED
+    appointment.arrived_at = None
+    return _changed(appointment, Event.UNARRIVE, actor=actor, now=now)
+
+
+def fulfil(
+    appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
+) -> Appointment:
+    """Note that it took place. Its claims stay: that is what happened."""
+    _lock_row(appointment)
+    _step(appointment, Event.FULFIL, version=version)
+    appointment.status = Status.FULFILLED
+    appointment.arrived_at = appointment.arrived_at or now
+    appointment.ended_at = now
+    return _changed(appointment, Event.FULFIL, actor=actor, now=now)
+
+
+def reopen(appointment: Appointment, *, actor: str, now: datetime) -> Appointment:
+    """Take back that it took place."""
+    _lock_row(appointment)
+    _step(appointment, Event.REOPEN)
+    appointment.status = Status.ARRIVED
+    appointment.ended_at = None
+    return _changed(appointment, Event.REOPEN, actor=actor, now=now)
+
+
+def no_show(
+    appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
+) -> Appointment:
+    """Note that they did not come, and free what is left of the time.
+
+    Raises:
+        NotOffered: it has not begun yet.
+    """
+    _lock_row(appointment)
+    if now < appointment.starts_at:
+        raise NotOffered("It has not begun yet, so nobody has missed it.")
+    _step(appointment, Event.NO_SHOW, version=version)
+    _release(appointment)
+    appointment.status = Status.NOSHOW
+    appointment.ended_at = now
+    return _changed(appointment, Event.NO_SHOW, actor=actor, now=now)
+
+
+def _wish(
+    service: ServiceCode,
+    site_id: int,
+    starts_at: datetime,
+    *,
+    patient: Patient | None = None,
+    person_id: int | None = None,
+    chair_id: int | None = None,
+) -> Wish:
+    supply = clinic_supply.current()
+    site = supply.sites.get(site_id)
+    offering = supply.services.get(service)
+    if site is None or offering is None:
+        raise NotOffered("We do not offer that there.")
+    lane = None
+    if patient is not None:
+        lane = db.session.scalar(
+            select(Lane.id).where(Lane.resource_id == patient.resource_id).limit(1)
+        )
+    return Wish(
+        offering=offering,
+        site=site,
+        starts_at=starts_at,
+        person_id=person_id,
+        chair_id=chair_id,
+        patient_resource_id=patient.resource_id if patient else None,
+        patient_lane=lane,
+    )
+
+
+def _allocate(
+    wish: Wish,
+    write: Callable[[Sequence[Choice]], None],
+    *,
+    now: datetime,
+    audience: Audience,
+    judged_at: datetime | None = None,
+    but_appointment: int | None = None,
+    but_hold: int | None = None,
+) -> None:
+    """Choose and write inside one savepoint; a clash leaves everything as it was."""
+    try:
+        with db.session.begin_nested():
+            choices = choose(
+                wish,
+                now=now,
+                judged_at=judged_at or now,
+                audience=audience,
+                but_appointment=but_appointment,
+                but_hold=but_hold,
+            )
+            if but_hold is not None:
+                _drop_claims_of_hold(but_hold)
+            write(choices)
+    except SlotTaken as refusal:
+        raise _with_alternatives(refusal, wish, now=now, audience=audience) from None
+    except IntegrityError as clash:
+        if not violated(clash, "ex_claim_no_overlap"):
+            raise
+        raise _with_alternatives(SlotTaken(TAKEN), wish, now=now, audience=audience) from clash
+
+
+def _with_alternatives(
+    refusal: SlotTaken, wish: Wish, *, now: datetime, audience: Audience
+) -> SlotTaken:
+    near = nearest(
+        wish.offering.code,
+        site_ids=[wish.site.id],
+        around=wish.starts_at,
+        now=now,
+        audience=audience,
+    )
+    return SlotTaken(refusal.message, near)
+
+
+def _book(
+    wish: Wish,
+    patient: Patient,
+    *,
+    actor: str,
+    now: datetime,
+    audience: Audience,
+    judged_at: datetime | None = None,
+    authority: tuple[Authority, str, str | None] | None = None,
+    note: str | None = None,
+    but_hold: int | None = None,
+) -> Appointment:
+    made: list[Appointment] = []
+
+    def write(choices: Sequence[Choice]) -> None:
+        appointment = _new(
+            wish,
+            patient,
+            actor=actor,
+            now=now,
+            audience=audience,
+            authority=authority,
+            note=note,
+        )
+        _claim(choices, appointment_id=appointment.id)
+        made.append(appointment)
+
+    _allocate(
+        wish, write, now=now, judged_at=judged_at, audience=audience, but_hold=but_hold
+    )
+    return made[-1]
+
+
+def _new(
+    wish: Wish,
+    patient: Patient,
+    *,
+    actor: str,
+    now: datetime,
+    audience: Audience,
+    authority: tuple[Authority, str, str | None] | None = None,
+    note: str | None = None,
+) -> Appointment:
+    kind, ref, reason = authority or (None, None, None)
+    appointment = Appointment(
+        public_id=public_id(),
+        service_code=wish.offering.code,
+        site_id=wish.site.id,
+        patient_id=patient.id,
+        starts_at=wish.stay.start,
+        ends_at=wish.stay.end,
+        wall_start=wall_text(wish.starts_at, wish.site.zone),
+        zone_name=wish.site.zone.key,
+        status=Status.BOOKED,
+        authority=kind,
+        authority_ref=ref,
+        authority_reason=reason,
+        is_online=audience is Audience.ONLINE,
+        note=note,
+        changed_at=now,
+        changed_by=actor,
+        change="booked",
+        version=1,
+        sequence=0,
+    )
+    db.session.add(appointment)
+    db.session.flush()
+    return appointment
+
+
+def _booked(
+    appointment: Appointment, *, actor: str, now: datetime, audience: Audience, notify: bool
+) -> None:
+    audit.record(
+        "appointment.booked",
+        appointment.topic,
+        actor=actor,
+        now=now,
+        patient_id=appointment.patient_id,
+        service=appointment.service_code.value,
+        site=appointment.site_id,
+        starts_at=appointment.starts_at.isoformat(),
+    )
+    notices.after_booking(
+        appointment, actor=actor, now=now, by_patient=audience is Audience.ONLINE, notify=notify
+    )
+
+
+def _claim(
+    choices: Sequence[Choice], *, appointment_id: int | None = None, hold_id: int | None = None
+) -> None:
+    db.session.add_all(
+        Claim(
+            lane_id=c.lane_id,
+            starts_at=c.span.start,
+            ends_at=c.span.end,
+            appointment_id=appointment_id,
+            hold_id=hold_id,
+            is_pinned=c.is_pinned,
+        )
+        for c in choices
+    )
+    db.session.flush()
+
+
+def _judged_at(row: Hold, *, now: datetime) -> datetime:
+    """Return the moment a hold's notice is judged by: when it was made, for up to an hour.
+
+    Otherwise somebody who chose the last bookable start would lose it while typing.
+    """
+    typed_at_once = now - row.first_held_at < timedelta(hours=1) and now < row.starts_at
+    return row.first_held_at if typed_at_once else now
+
+
+def _release(appointment: Appointment) -> None:
+    db.session.execute(
+        delete(Claim)
+        .where(Claim.appointment_id == appointment.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    db.session.expire(appointment, ["claims"])
+
+
+def _drop_claims_of_hold(hold_id: int) -> None:
+    db.session.execute(
+        delete(Claim)
+        .where(Claim.hold_id == hold_id)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+def _keep_for_undo(appointment: Appointment, *, now: datetime) -> None:
+    settings = clinic_supply.current().sites[appointment.site_id].settings
+    until = min(now + timedelta(minutes=settings.undo_minutes), appointment.starts_at)
+    row = Hold(
+        kind=HoldKind.UNDO,
+        holder=appointment.topic,
+        service_code=appointment.service_code,
+        site_id=appointment.site_id,
+        starts_at=appointment.starts_at,
+        first_held_at=now,
+        expires_at=until,
+    )
+    db.session.add(row)
+    db.session.flush()
+    for claim in db.session.scalars(select(Claim).where(Claim.appointment_id == appointment.id)):
+        claim.hold_id, claim.appointment_id = row.id, None
+    db.session.flush()
+    db.session.expire(appointment, ["claims"])
+
+
+def _holds_of(holder: str) -> list[Hold]:
+    return list(db.session.scalars(select(Hold).where(Hold.holder == holder).order_by(Hold.id)))
+
+
+def _leave_room_for_others(wish: Wish, *, now: datetime) -> None:
+    """Visitors together may keep at most a share of the day (promise R-07)."""
+    from_midnight = wish.starts_at.astimezone(wish.site.zone).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    held = (
+        db.session.scalar(
+            select(func.count())
+            .select_from(Hold)
+            .where(
+                Hold.kind == HoldKind.FORM,
+                Hold.site_id == wish.site.id,
+                Hold.service_code == wish.offering.code,
+                Hold.expires_at > now,
+                Hold.starts_at >= from_midnight,
+                Hold.starts_at < from_midnight + timedelta(days=1),
+            )
+        )
+        or 0
+    )
+    day = capacity_that_day(wish.offering, wish.site, wish.starts_at)
+    allowed = max(3, day * wish.site.settings.anonymous_holds_percent // 100)
+    if held >= allowed:
+        raise TooManyHolds(
+            "Many people are choosing a time on that day right now. "
+            "Please try another day, or again in a few minutes."
+        )
+
+
+def _lock_row(appointment: Appointment) -> None:
+    """Take the appointment's own row and read it anew, before judging its state."""
+    db.session.refresh(appointment, with_for_update={"of": Appointment})
+
+
+def _step(appointment: Appointment, event: Event, *, version: int | None = None) -> Event:
+    """Check version and state table; the caller holds the lock."""
+    db.session.refresh(appointment, with_for_update={"of": Appointment})
+    if version is not None and appointment.version != version:
+        raise Overtaken(queries.who_changed(appointment))
+    if rules.next_state(appointment.status, event) is None:
+        raise WrongState(
+            f"This appointment is {rules.STATE_WORDS[appointment.status]}, "
+            f"so it cannot be {rules.PAST[event]}."
+        )
+    return event
+
+
+def _changed(
+    appointment: Appointment,
+    event: Event,
+    *,
+    actor: str,
+    now: datetime,
+    before: dict[str, object] | None = None,
+) -> Appointment:
+    appointment.version += 1
+    appointment.changed_at = now
+    appointment.changed_by = actor
+    appointment.change = rules.PAST[event]
+    db.session.flush()
+    audit.record(
+        f"appointment.{event.value}",
+        appointment.topic,
+        actor=actor,
+        now=now,
+        patient_id=appointment.patient_id,
+        before=before,
+        after=rules.facts(appointment),
+    )
+    return appointment
