@@ -8,9 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.core.db import Model, word
 from scheduler.core.sealed import Sealed
-from scheduler.messaging.states import Channel as Channel
-from scheduler.messaging.states import ConsentAct as ConsentAct
-from scheduler.messaging.states import State as State
+from scheduler.messaging.states import Channel, ConsentAct, State
 
 
 class Message(Model):
@@ -29,6 +27,7 @@ class Message(Model):
     recipient: Mapped[str] = mapped_column(index=True)  # E.164, or an e-mail address
     language: Mapped[str]
     template: Mapped[str]  # "call-booked"
+    sent_as: Mapped[str | None]  # the words it went out with, when the judge chose others
     template_version: Mapped[str]
     facts: Mapped[dict[str, Any]]  # ids and instants the words are made from
     topic: Mapped[str] = mapped_column(index=True)  # "appointment:42"
@@ -38,7 +37,8 @@ class Message(Model):
     send_after: Mapped[datetime]
     expires_at: Mapped[datetime]
     state: Mapped[State] = mapped_column(word(State), default=State.QUEUED)
-    attempts: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)  # calls to the provider
+    faults: Mapped[int] = mapped_column(default=0)  # times its words would not come out
     claim_number: Mapped[int] = mapped_column(default=0)  # fences off a worker that overslept
     claimed_by: Mapped[str | None]
     lease_until: Mapped[datetime | None]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from scheduler.core.words import plain
 from scheduler.messaging.states import Channel, State
 
 # ---------------------------------------------------------------- what the rooms above answer
@@ -70,3 +74,259 @@ class Wait:
 
 
 Verdict = Send | Drop | Wait
+
+
+# ---------------------------------------------------------------- how long, how often
+
+CALL_TIMEOUT = timedelta(seconds=10)  # between two signs of life from the provider
+CALL_LIMIT = timedelta(seconds=20)  # for one call as a whole
+LEASE = timedelta(seconds=60)  # at least three whole calls, or a slow worker loses its claim
+AMBIGUOUS_FOR = timedelta(minutes=15)  # how long evidence is looked for
+MOST_ATTEMPTS = 12
+MOST_FAULTS = 3  # how often words may fail to come out before the message is set aside
+ASKED_WITHIN = timedelta(hours=72)  # how long "1" and "2" still answer a question
+REPLY_HOLDS = timedelta(hours=2)  # how long an answer to a text is worth sending
+DAY_BEGINS = time(8)
+DAY_ENDS = time(21)
+REMINDERS_A_DAY = 2
+REMINDERS_A_WEEK = 6
+LONGEST_VALIDITY = 36_000  # seconds; what the provider takes at most
+
+#: Texts nobody asked for just now: capped, and never at night.
+REMINDERS = frozenset({"call-tomorrow", "visit-soon", "visit-tomorrow"})
+#: Texts that ask for 1 or 2.
+ASKING = REMINDERS
+#: Answers to a text that came in. They need no consent: the person wrote first.
+REPLIES = frozenset(
+    {"confirmed", "change-asked", "stopped", "started", "help", "unclear", "emergency"}
+)
+#: What may be answered although the number said stop: the one confirmation of it, and an answer
+#: to somebody who asks for help.
+EVEN_WHEN_STOPPED = frozenset({"stopped", "help", "emergency"})
+#: What may go out a second time after a call that ended without an answer: the same words still
+#: being true, a late double tells nobody anything new. A change told twice could tell an old one.
+DOUBLE_IS_HARMLESS = REMINDERS | {"call-booked", "visit-booked", "invite", "invite-cancelled"}
+
+
+def retry_delay(attempts: int, jitter: float) -> timedelta:
+    """Return how long to wait after the `attempts`-th try: 30 s doubling up to 30 minutes.
+
+    `jitter`, from 0 to 1, moves it by up to a fifth either way, so that a hundred messages that
+    failed together do not come back together.
+    """
+    seconds = min(30 * 2 ** (max(attempts, 1) - 1), 1800)
+    return timedelta(seconds=seconds * (0.8 + 0.4 * jitter))
+
+
+def validity_seconds(expires_at: datetime, *, now: datetime) -> int:
+    """Return how long the provider may keep trying: no longer than the message is of use."""
+    left = int((expires_at - now).total_seconds())
+    return max(1, min(left, LONGEST_VALIDITY))
+
+
+def next_daytime(now: datetime, zone: ZoneInfo) -> datetime:
+    """Return `now` if people may be texted then (8:00 to 21:00 on the wall), else the next 8:00."""
+    wall = now.astimezone(zone)
+    if DAY_BEGINS <= wall.time() < DAY_ENDS:
+        return now
+    day = wall.date() if wall.time() < DAY_BEGINS else wall.date() + timedelta(days=1)
+    return datetime.combine(day, DAY_BEGINS, tzinfo=zone).astimezone(UTC)
+
+
+# ---------------------------------------------------------------- where a message may go
+
+_OUT = frozenset({State.SENT, State.DELIVERED, State.UNDELIVERED, State.FAILED})
+_BACK = frozenset({State.CANCELLED, State.SUPPRESSED, State.EXPIRED})
+
+#: What may follow what. A message goes back to the queue only while it is certain that nothing
+#: has left the building (a lease ran out before the call, the provider refused to take it), or
+#: when evidence was looked for, none was found, and a double would be harmless.
+MAY_BECOME: Mapping[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.CLAIMED, *_OUT, *_BACK}),
+    State.CLAIMED: frozenset({State.QUEUED, State.SENDING, *_OUT, *_BACK}),
+    State.SENDING: frozenset({State.QUEUED, State.AMBIGUOUS, State.SUPPRESSED, *_OUT}),
+    State.AMBIGUOUS: frozenset({State.QUEUED, State.SUPPRESSED, *_OUT}),
+    State.SENT: frozenset({State.DELIVERED, State.UNDELIVERED, State.FAILED}),
+    State.UNDELIVERED: frozenset({State.DELIVERED}),
+    State.FAILED: frozenset({State.DELIVERED}),
+    State.DELIVERED: frozenset(),
+    State.EXPIRED: frozenset({State.DELIVERED}),
+    State.CANCELLED: frozenset({State.DELIVERED}),
+    State.SUPPRESSED: frozenset({State.DELIVERED}),
+}
+
+#: What the provider's words for a message say of it. A word not listed says nothing.
+REPORTED: Mapping[str, State] = {
+    "accepted": State.SENT,
+    "scheduled": State.SENT,
+    "queued": State.SENT,
+    "sending": State.SENT,
+    "sent": State.SENT,
+    "delivered": State.DELIVERED,
+    "read": State.DELIVERED,
+    "undelivered": State.UNDELIVERED,
+    "failed": State.FAILED,
+    "canceled": State.FAILED,
+}
+
+
+def moves_forward(stands: State, reported: State) -> bool:
+    """Say whether a report is news.
+
+    Late and doubled reports are normal and change nothing; "delivered" is believed even after
+    "undelivered", for a phone that has the text has it. The first of two failures stands.
+    """
+    return reported in MAY_BECOME[stands]
+
+
+# ---------------------------------------------------------------- what a refusal means
+
+
+class Trouble(enum.StrEnum):
+    """What to do about a text the provider did not take or could not deliver."""
+
+    LATER = "later"  # not now: try again, further and further apart
+    ONCE_MORE = "once-more"  # the phone was off: once more in some hours, then a person
+    NEVER = "never"  # it will not work; a person must look
+    BAD_NUMBER = "bad-number"  # no text will ever reach this number
+    OPTED_OUT = "opted-out"  # they told the provider to stop: the same as telling us
+    STOPS_ALL = "stops-all"  # our account is at fault: nothing more is tried until looked at
+    UNWANTED = "unwanted"  # by our own choice this is not sent (not on the list, no mail server)
+
+
+_BY_CODE: Mapping[str, Trouble] = {
+    "20003": Trouble.STOPS_ALL,  # our key is not accepted
+    "20404": Trouble.STOPS_ALL,  # our account or service is not found
+    "20429": Trouble.LATER,  # too many at once
+    "21211": Trouble.BAD_NUMBER,
+    "21265": Trouble.BAD_NUMBER,
+    "21408": Trouble.NEVER,  # that region is not enabled
+    "21606": Trouble.STOPS_ALL,  # our own number cannot send
+    "21610": Trouble.OPTED_OUT,
+    "21612": Trouble.BAD_NUMBER,
+    "21614": Trouble.BAD_NUMBER,  # takes no texts
+    "21635": Trouble.BAD_NUMBER,  # a landline
+    "21703": Trouble.STOPS_ALL,  # no number in our messaging service
+    "30001": Trouble.LATER,  # the provider's queue is full
+    "30002": Trouble.STOPS_ALL,  # our account is suspended
+    "30003": Trouble.ONCE_MORE,  # the phone cannot be reached
+    "30005": Trouble.BAD_NUMBER,
+    "30006": Trouble.BAD_NUMBER,
+    "30007": Trouble.NEVER,  # filtered by a carrier: sending again makes it worse
+    "30008": Trouble.ONCE_MORE,
+    "30034": Trouble.STOPS_ALL,  # our sender is not registered
+    "30450": Trouble.NEVER,
+    "30610": Trouble.NEVER,
+    "30640": Trouble.NEVER,
+}
+
+
+def trouble(code: str | None, status: int | None = None) -> Trouble:
+    """Return what a refusal with this provider code (or HTTP status) asks for.
+
+    The provider warns that codes come and go: one that is not known here is for a person.
+    """
+    if code is not None and code in _BY_CODE:
+        return _BY_CODE[code]
+    if status == 429 or status == 503:
+        return Trouble.LATER
+    if status in {401, 403}:
+        return Trouble.STOPS_ALL
+    return Trouble.NEVER
+
+
+# ---------------------------------------------------------------- what a text that came in means
+
+
+class Intent(enum.StrEnum):
+    """What the words of a text were taken to mean."""
+
+    CONFIRM = "confirm"
+    CHANGE = "change"
+    STOP = "stop"
+    START = "start"
+    HELP = "help"
+    EMERGENCY = "emergency"
+    UNCLEAR = "unclear"
+
+
+def _either(words: str) -> frozenset[str]:
+    return frozenset(words.split("|"))
+
+
+_CONFIRM = _either(
+    "1|one|uno|um|c|confirm|confirmed|i confirm|1 confirm|ok|okay|si|sim|confirmo|confirmar|"
+    "confirmado|confirmada"
+)
+_CHANGE = _either(
+    "2|two|dos|dois|change|2 change|reschedule|move|cambiar|cambio|mudar|mudanca|alterar|"
+    "remarcar|reprogramar"
+)
+_STOP = _either(
+    "stop|stopall|stop all|unsubscribe|end|quit|revoke|optout|opt out|cancel|stpo|sotp|stopp|"
+    "no more|no thanks stop|no mas|parar|pare|paren|parem|alto|basta|baja|dar de baja|detener|"
+    "cancelar|sair|descadastrar|nao quero mais|ya no quiero|wrong number|numero equivocado|"
+    "numero errado"
+)
+_START = _either(
+    "start|unstop|yes|comenzar|iniciar|empezar|comecar"
+)
+_HELP = _either(
+    "help|info|ayuda|ajuda"
+)
+_EMERGENCY = re.compile(
+    r"\b(chest pains?|pain in my chest|(cant|can not|cannot) breathe?|not breathing|suicid\w*"
+    r"|kill(ing)? my ?self|end my life|want to die|(hurt|harm)(ing)? my ?self|self harm|overdos\w*"
+    r"|heart attack|having a (stroke|seizure)|passed out|unconscious|call 911|ambulance"
+    r"|dolor (de|en el) pecho|no puedo respirar|matarme|quiero morir|quitarme la vida"
+    r"|hacerme dano|sobredosis|infarto|emergencia|ambulancia"
+    r"|dor no peito|nao consigo respirar|me matar|quero morrer|tirar minha vida|me machucar"
+    r"|ataque cardiaco|overdose)\b|^911$|^988$|(?<!family )\bemergency\b"
+)
+_STOP_SAID = re.compile(
+    r"\b(stop|quit)\b.*\b(text|texts|texting|messag\w+|msgs?|contact\w*|sms|sending|writing)\b"
+    r"|\b(dont|do not|never) (ever )?(text|message|contact|send)\b"
+    r"|\b(dont|do not) want\b.*\b(texts?|messages?|msgs?)\b"
+    r"|\bno more (texts?|messages?|msgs?)\b"
+    r"|\b(unsubscribe|opt (me )?out|opting out|remove (me|my number)|take me off"
+    r"|leave me alone|wrong number)\b"
+    r"|\b(no mas|no quiero|dejen? de|paren? de|no me)\b.*"
+    r"\b(mensajes?|textos?|escrib\w+|envi\w+|mand\w+|texte\w+)\b"
+    r"|\b(nao quero|parem? de|nao me|chega de)\b.*\b(mensage\w+|textos?|envi\w+|mand\w+|escrev\w+)\b"
+)
+_CHANGE_SAID = re.compile(
+    r"\b(reschedul\w+|(cant|cannot|can not) (make|come)|(need|want|like) to (change|move|cancel)"
+    r"|(change|move|cancel) (my|the|our) (appointment|visit|call|time)"
+    r"|cambiar (mi|la) (cita|hora)|no puedo (ir|llegar)"
+    r"|(mudar|remarcar) (minha|a) (consulta|hora|visita)|nao posso ir)\b"
+)
+
+
+def intent(text: str) -> Intent:
+    """Return what a text means, by fixed words: no guess that a person could not retrace.
+
+    Danger is looked for first and anywhere. Stopping is believed in free wording, for the law
+    asks it; confirming never is. "Yes" is the carriers' word for opting in, not for an
+    appointment. What is not certain is unclear, and a person reads it.
+    """
+    words = " ".join(re.sub(r"[^a-z0-9 ]", " ", re.sub(r"['’`´]", "", plain(text))).split())
+    if _EMERGENCY.search(words):
+        return Intent.EMERGENCY
+    if words in _STOP:
+        return Intent.STOP
+    for known, meaning in (
+        (_CONFIRM, Intent.CONFIRM),
+        (_CHANGE, Intent.CHANGE),
+        (_START, Intent.START),
+        (_HELP, Intent.HELP),
+    ):
+        if words in known:
+            return meaning
+    if _STOP_SAID.search(words):
+        return Intent.STOP
+    short = words.split()
+    if "stop" in short and len(short) <= 4 and "bus stop" not in words:
+        return Intent.STOP
+    if _CHANGE_SAID.search(words):
+        return Intent.CHANGE
+    return Intent.UNCLEAR

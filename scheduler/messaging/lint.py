@@ -1,0 +1,74 @@
+"""What a message must and must not say, checked for every shipped text and again when sent."""
+
+import re
+
+from scheduler.core.words import plain
+from scheduler.messaging import rules
+from scheduler.messaging.gsm import MOST_PARTS, cost
+from scheduler.messaging.texts import CLINIC
+
+#: Beginnings of words that tell why somebody comes, in the languages we write.
+_TELLING_START = re.compile(
+    r"\b(addict|anaesth|anest|antidepress|anxi|ansied|arthrit|biolog|bipolar|cancer|carpal|causalg"
+    r"|chemo|chronic|cronic|crps|depress|diabet|diagnos|disorder|doctor|dolor|dose|dosis|dosag"
+    r"|dorid|drip|droga|drug|endometri|enferm|esketa|fibrom|herpe|hormon|illness|infus|injec"
+    r"|intraven|ketam|medic|mental|migrain|nerv|neuralg|neuro|nurse|opioid|pain|patholog|physician"
+    r"|postherp|prescri|proced|psych|psiq|psiqu|receta|rehab|remedio|scleros|sedat|shingles|sick"
+    r"|sintom|spasm|surg|sympt|terapi|therap|transfus|trastorn|tratam|treat|trauma|zoster)"
+)
+#: Whole words that do.
+_TELLING_WORDS = frozenset({"dor", "dores", "iv", "ms", "ptsd", "fee", "price", "balance", "pay"})
+_STOP_IS_SAID = re.compile(r"\bSTOP\b")
+_SHORTENER = re.compile(r"//(bit\.ly|tinyurl\.com|t\.co|goo\.gl|is\.gd|ow\.ly|rb\.gy|cutt\.ly)/")
+
+#: Texts that may leave out how to stop: answers to somebody who just wrote.
+_NEED_NO_STOP = rules.REPLIES - {"started", "help"}
+
+
+def telling(text: str) -> list[str]:
+    """Return the words of `text` that say more than that somebody has an appointment.
+
+    The rule holds for anything that leaves the building: texts, mails, calendar entries, file
+    and host names, addresses.
+    """
+    words = re.findall(r"[a-z0-9$]+", plain(text))
+    found = [w for w in words if w in _TELLING_WORDS or _TELLING_START.match(w)]
+    return found + (["$"] if "$" in text else [])
+
+
+def faults(
+    body: str, *, template: str, is_text: bool, subject: str | None = None, site: str = ""
+) -> list[str]:
+    """Return everything that is wrong with a finished message, in words; nothing when it is fit.
+
+    `body` is without its secret links' tokens or with them: they are opaque either way.
+    """
+    wrong = []
+    spoken = re.sub(r"(https?://[^/\s]+)(/\S*)?", _address_words, body)
+    if said := telling(f"{subject or ''} {spoken}"):
+        wrong.append(f"says too much: {', '.join(sorted(set(said)))}")
+    if re.search(r"[{}]", f"{subject or ''}{body}"):
+        wrong.append("a name was left unfilled")
+    if template.startswith("visit-") and (not site or site not in body):
+        wrong.append("does not name the site")
+    if _SHORTENER.search(body):
+        wrong.append("hides its link behind a shortener")
+    if not is_text:
+        return wrong if subject else [*wrong, "has no subject"]
+    if subject:
+        wrong.append("a text has no subject")
+    if not body.startswith(f"{CLINIC}:"):
+        wrong.append("does not begin with who we are")
+    if template not in _NEED_NO_STOP and not _STOP_IS_SAID.search(body):
+        wrong.append("does not say how to stop")
+    if template in rules.ASKING and not re.search(r"\b1\b.*\b2\b", body):
+        wrong.append("does not ask for 1 or 2")
+    if cost(body).parts > MOST_PARTS:
+        wrong.append(f"takes {cost(body).parts} parts")
+    return wrong
+
+
+def _address_words(match: re.Match[str]) -> str:
+    """Leave of an address what a person can read: its host and its words, not its secret."""
+    path = (match[2] or "").split("/")
+    return " ".join([match[1], *(part for part in path if len(part) < 20)])

@@ -1,0 +1,738 @@
+"""The outbox: a message is a row first, and the row decides who may send it.
+
+    queued -> claimed -> sending -> sent -> delivered
+
+Each arrow is a transaction of its own. `claim_next` takes a message, asks whether it is still
+true and makes its words; `begin_sending` commits that from now on it may be out; then the
+provider is called with nothing open; then the answer is noted. A claim has a number: whoever
+comes back late finds it changed and can do nothing. A call that ends without an answer is
+ambiguous, and evidence decides (see docs/decisions/0003-outbox.md).
+"""
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from scheduler.clinic.models import Site
+from scheduler.core import tokens
+from scheduler.core.db import db
+from scheduler.core.sealed import keyring
+from scheduler.messaging import consent, gsm, lint, rules, texts
+from scheduler.messaging.models import DeliveryReport, Message
+from scheduler.messaging.rules import Drop, MessageView, Send, Trouble, Verdict, Wait
+from scheduler.messaging.states import Channel, State
+from scheduler.patients.models import Patient
+from scheduler.tasks import service as tasks
+
+log = logging.getLogger(__name__)
+
+Judge = Callable[[MessageView], Verdict]
+
+#: The task that keeps texts back after our account was refused, and what it is about.
+TEXTS_STOPPED = "texts-stopped"
+PROVIDER = "provider:texts"
+NOT_SENT = "not-sent"
+_WAITING = (State.QUEUED, State.CLAIMED)
+_MOST_JUDGED = 25  # in one transaction, so that a backlog never holds the write lock for long
+_ONCE_MORE_AFTER = timedelta(hours=2)
+_NEVER_AGAIN = ":once-more"
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message ready to go: values, no row, so that nothing is open while it goes."""
+
+    message_id: int
+    public_id: str
+    claim_number: int
+    channel: Channel
+    recipient: str
+    subject: str | None
+    body: str
+    attachment: bytes | None
+    attachment_method: str | None
+    expires_at: datetime
+    view: MessageView
+
+
+# ---------------------------------------------------------------- in
+
+
+def enqueue(
+    *,
+    template: str,
+    channel: Channel,
+    patient: Patient,
+    facts: Mapping[str, Any],
+    topic: str,
+    dedupe_key: str,
+    send_after: datetime,
+    expires_at: datetime,
+    now: datetime,
+    is_reply: bool = False,
+) -> Message | None:
+    """Put a message to `patient` in the outbox, in the caller's transaction.
+
+    The same `dedupe_key` again gives the row that is there, unchanged. Whether it may be sent
+    (consent, night, still true) is asked when it is claimed, not now.
+
+    Args:
+        facts: What a judge needs to say whether it is still true, and what the words are made
+            from; plain JSON values.
+        is_reply: It answers what the person is doing this moment: no night, no caps.
+
+    Returns:
+        The row, or None when the patient has no mobile or e-mail address: nobody to reach is not
+        a message, the patient's page says so.
+
+    Raises:
+        NoSuchText: no words are shipped under that name.
+    """
+    recipient = patient.mobile if channel is Channel.SMS else patient.email
+    if not recipient or patient.is_deceased:
+        return None
+    return _put(
+        template=template,
+        channel=channel,
+        patient_id=patient.id,
+        recipient=recipient,
+        language=patient.language,
+        facts=dict(facts),
+        topic=topic,
+        dedupe_key=dedupe_key,
+        send_after=send_after,
+        expires_at=expires_at,
+        is_reply=is_reply,
+        now=now,
+    )
+
+
+def reply(
+    number: str,
+    template: str,
+    facts: Mapping[str, str],
+    *,
+    patient: Patient | None,
+    topic: str,
+    dedupe_key: str,
+    now: datetime,
+    language: str = "en",
+) -> Message:
+    """Answer a text that came in: at once, at any hour, with the facts as they are.
+
+    Needs no consent, for the person wrote first; a number that said stop gets only what
+    rules.EVEN_WHEN_STOPPED allows.
+    """
+    return _put(
+        template=template,
+        channel=Channel.SMS,
+        patient_id=patient.id if patient else None,
+        recipient=number,
+        language=patient.language if patient else language,
+        facts=dict(facts),
+        topic=topic,
+        dedupe_key=dedupe_key,
+        send_after=now,
+        expires_at=now + rules.REPLY_HOLDS,
+        is_reply=True,
+        now=now,
+    )
+
+
+def _put(*, template: str, language: str, dedupe_key: str, now: datetime, **values: Any) -> Message:
+    known = select(Message).where(Message.dedupe_key == dedupe_key)
+    if (there := db.session.scalar(known)) is not None:
+        return there
+    message = Message(
+        public_id=tokens.public_id(),
+        template=template,
+        template_version=texts.version(template, language),
+        language=language,
+        dedupe_key=dedupe_key,
+        created_at=now,
+        state=State.QUEUED,
+        **values,
+    )
+    try:
+        with db.session.begin_nested():
+            db.session.add(message)
+    except IntegrityError:
+        there = db.session.scalar(known)
+        if there is None:
+            raise
+        return there
+    return message
+
+
+def withdraw(topic: str, *, now: datetime) -> int:
+    """Take back what has not left yet about `topic`; return how many.
+
+    What a worker has claimed is taken from it: its fence fails before the call.
+    """
+    return len(
+        db.session.scalars(
+            update(Message)
+            .where(Message.topic == topic, Message.state.in_(_WAITING))
+            .values(
+                state=State.CANCELLED,
+                settled_at=now,
+                error_text="withdrawn",
+                claim_number=Message.claim_number + 1,
+            )
+            .returning(Message.id)
+        ).all()
+    )
+
+
+# ---------------------------------------------------------------- out
+
+
+def claim_next(
+    worker: str,
+    judge: Judge,
+    *,
+    now: datetime,
+    channels: Collection[Channel] = tuple(Channel),
+) -> Outgoing | None:
+    """Claim the next due message that may be sent, in the caller's transaction.
+
+    Who may be reached (expiry, death, consent, night, caps) is judged here, whether it is still
+    true by `judge`, its words are made, and all of it stands or falls with the claim. What may
+    not be sent is settled on the way. None means that nothing is due, or that enough was judged
+    for one transaction.
+    """
+    for _ in range(_MOST_JUDGED):
+        message = _pick(worker, channels, now)
+        if message is None:
+            return None
+        outgoing = _prepare(message, judge, now)
+        db.session.flush()
+        if outgoing is not None:
+            return outgoing
+    return None
+
+
+def _pick(worker: str, channels: Collection[Channel], now: datetime) -> Message | None:
+    """Take one row. The CTE matters: a plain subselect with LIMIT may be run once per row."""
+    pick = (
+        select(Message.id)
+        .where(
+            Message.state == State.QUEUED,
+            Message.send_after <= now,
+            Message.channel.in_(tuple(channels)),
+        )
+        .order_by(Message.send_after, Message.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("pick")
+    )
+    return db.session.scalars(
+        update(Message)
+        .where(Message.id.in_(select(pick.c.id)))
+        .values(
+            state=State.CLAIMED,
+            claimed_by=worker,
+            claim_number=Message.claim_number + 1,
+            lease_until=now + rules.LEASE,
+        )
+        .returning(Message)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    ).one_or_none()
+
+
+def _prepare(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
+    patient = db.session.get(Patient, message.patient_id) if message.patient_id else None
+    verdict = _reach(message, patient, now)
+    if verdict is not None:
+        _settle(message, verdict, now)
+        return None
+    view = _view(message)
+    try:
+        with db.session.begin_nested():
+            verdict = (
+                Send(facts=dict(message.facts))
+                if message.template in rules.REPLIES
+                else judge(view)
+            )
+            outgoing = _word(message, view, verdict) if isinstance(verdict, Send) else None
+    except Exception as fault:
+        # One poisoned message must not stop the ones behind it.
+        log.exception("message %s would not come out", message.id)
+        db.session.refresh(message)
+        _set_aside(message, type(fault).__name__, now)
+        return None
+    if outgoing is None:
+        _settle(message, verdict, now)
+    return outgoing
+
+
+def _reach(message: Message, patient: Patient | None, now: datetime) -> Verdict | None:
+    """Say why this person must not be reached now, or None."""
+    if now >= message.expires_at:
+        return Drop("its time has passed", State.EXPIRED)
+    if patient is not None and patient.is_deceased:
+        return Drop("nobody to reach", State.SUPPRESSED)
+    answers = message.template in rules.REPLIES
+    if patient is not None and not answers:
+        current = patient.mobile if message.channel is Channel.SMS else patient.email
+        if not current:
+            return Drop("no address to reach them by", State.SUPPRESSED)
+        message.recipient = current
+        message.language = patient.language
+    if message.channel is not Channel.SMS:
+        return None
+    if answers:
+        stopped = consent.is_stopped(message.recipient)
+        if stopped and message.template not in rules.EVEN_WHEN_STOPPED:
+            return Drop("the number said stop", State.SUPPRESSED)
+        return None
+    if patient is None or not consent.may_text(patient, now=now):
+        return Drop("no consent to texts", State.SUPPRESSED)
+    if message.is_reply:
+        return None
+    zone = _zone(message, patient)
+    day = rules.next_daytime(now, zone)
+    if day > now:
+        return Wait(day)
+    if message.template in rules.REMINDERS and (until := _capped(message, zone, now)):
+        return Wait(until)
+    return None
+
+
+def _capped(message: Message, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """Return when the next reminder may go, or None when this one may go now."""
+    told = (
+        select(func.count())
+        .select_from(Message)
+        .where(
+            Message.patient_id == message.patient_id,
+            Message.id != message.id,
+            func.coalesce(Message.sent_as, Message.template).in_(rules.REMINDERS),
+            Message.state.in_((State.SENDING, State.AMBIGUOUS, State.SENT, State.DELIVERED)),
+        )
+    )
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = db.session.scalar(told.where(Message.sending_at >= midnight)) or 0
+    week = db.session.scalar(told.where(Message.sending_at > now - timedelta(days=7))) or 0
+    if today < rules.REMINDERS_A_DAY and week < rules.REMINDERS_A_WEEK:
+        return None
+    return rules.next_daytime(midnight + timedelta(days=1, hours=1), zone)
+
+
+def _zone(message: Message, patient: Patient) -> ZoneInfo:
+    name = message.facts.get("zone")
+    if not name and patient.home_site_id is not None:
+        name = db.session.scalar(select(Site.zone_name).where(Site.id == patient.home_site_id))
+    return ZoneInfo(name or texts.DEFAULT_ZONE)
+
+
+def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
+    """Make the words and keep what may be kept of them.
+
+    Raises:
+        NoSuchText: the judge asked for words that are not shipped.
+        Unfinished: facts or links lack something the words name.
+        Unfit: the words break a rule of lint.py.
+    """
+    template = verdict.template or message.template
+    words = texts.render(template, message.language, verdict.facts, verdict.links)
+    is_text = message.channel is Channel.SMS
+    wrong = lint.faults(
+        words.body,
+        template=template,
+        is_text=is_text,
+        subject=words.subject,
+        site=verdict.facts.get("site", ""),
+    )
+    if wrong:
+        raise Unfit("; ".join(wrong))
+    message.sent_as = template
+    message.template_version = words.version
+    message.body = f"{words.subject}\n\n{words.kept}" if words.subject else words.kept
+    message.body_print = body_print(message.recipient, words.body)
+    message.segments = gsm.cost(words.body).parts if is_text else None
+    return Outgoing(
+        message_id=message.id,
+        public_id=message.public_id,
+        claim_number=message.claim_number,
+        channel=message.channel,
+        recipient=message.recipient,
+        subject=words.subject,
+        body=words.body,
+        attachment=verdict.attachment,
+        attachment_method=verdict.attachment_method,
+        expires_at=message.expires_at,
+        view=replace(view, template=template, recipient=message.recipient),
+    )
+
+
+class Unfit(ValueError):
+    """The finished words break a rule; they are not sent."""
+
+
+def body_print(recipient: str, body: str) -> str:
+    """Return the keyed hash by which a text is known again in the provider's list."""
+    return keyring.fingerprint(f"{recipient}\n{body}")
+
+
+def _settle(message: Message, verdict: Verdict, now: datetime) -> None:
+    if isinstance(verdict, Wait):
+        if verdict.until >= message.expires_at:
+            _end(message, State.EXPIRED, "its time passes before it may go", now)
+            return
+        message.state = State.QUEUED
+        message.send_after = verdict.until
+        message.claimed_by = message.lease_until = None
+    elif isinstance(verdict, Drop):
+        _end(message, verdict.state, verdict.reason, now)
+
+
+def _set_aside(message: Message, reason: str, now: datetime) -> None:
+    """Count a fault; try again later, or after the third leave it to a person."""
+    message.faults += 1
+    if message.faults >= rules.MOST_FAULTS:
+        _fail(message, reason, now)
+        return
+    message.state = State.QUEUED
+    message.send_after = now + rules.retry_delay(message.faults, 0.5)
+    message.claimed_by = message.lease_until = None
+    message.error_text = reason
+
+
+def begin_sending(outgoing: Outgoing, *, now: datetime) -> bool:
+    """Commit that from here on the message may be out; False when the claim is no longer ours.
+
+    The last door before the call: a message withdrawn, stopped or taken over in the meantime
+    does not pass.
+    """
+    passed = db.session.scalar(
+        update(Message)
+        .where(
+            Message.id == outgoing.message_id,
+            Message.claim_number == outgoing.claim_number,
+            Message.state == State.CLAIMED,
+            Message.lease_until > now,
+        )
+        .values(
+            state=State.SENDING,
+            sending_at=now,
+            lease_until=now + rules.LEASE,
+            attempts=Message.attempts + 1,
+        )
+        .returning(Message.id)
+    )
+    return passed is not None
+
+
+# ---------------------------------------------------------------- what came of it
+
+
+def note_sent(
+    message_id: int,
+    provider_ref: str,
+    *,
+    status: str | None = None,
+    now: datetime,
+) -> bool:
+    """Note that the provider has the message; True when that was news.
+
+    Good at any time: it is evidence, whoever holds the row by now.
+    """
+    message = _locked(message_id)
+    if message is None:
+        return False
+    if message.provider_ref is None:
+        message.provider_ref = provider_ref
+    elif message.provider_ref != provider_ref:
+        log.warning("message %s was taken twice by the provider", message.id)
+    reported = rules.REPORTED.get(status or "sent", State.SENT)
+    return _advance(message, reported, status, now)
+
+
+def note_refused(
+    outgoing: Outgoing,
+    kind: Trouble,
+    *,
+    code: str | None,
+    text: str,
+    retry_after: timedelta | None = None,
+    jitter: float = 0.5,
+    now: datetime,
+) -> None:
+    """Note that the provider did not take the message, and do what that asks for.
+
+    Nothing is out, so a passing trouble puts it back in the queue, later each time.
+    """
+    message = _locked(outgoing.message_id)
+    if message is None or message.claim_number != outgoing.claim_number:
+        return
+    if message.state not in {State.SENDING, State.AMBIGUOUS}:
+        return
+    message.error_code, message.error_text = code, text[:200]
+    if kind is Trouble.UNWANTED:
+        _end(message, State.SUPPRESSED, text, now)
+    elif kind is Trouble.OPTED_OUT:
+        _end(message, State.SUPPRESSED, text, now)
+        _heard_elsewhere(message, now)
+    elif kind is Trouble.STOPS_ALL:
+        stop_texts(f"{code}: {text}", now=now)
+        _again(message, now + timedelta(minutes=1), now)
+    elif kind in {Trouble.LATER, Trouble.ONCE_MORE} and message.attempts < rules.MOST_ATTEMPTS:
+        wait = rules.retry_delay(message.attempts, jitter)
+        _again(message, now + max(wait, retry_after or wait), now)
+    else:
+        _fail(message, text, now)
+
+
+def note_ambiguous(outgoing: Outgoing, text: str, *, now: datetime) -> None:
+    """Note that the call ended without an answer: the message may be out, or not."""
+    message = _locked(outgoing.message_id)
+    if message is None or message.claim_number != outgoing.claim_number:
+        return
+    if message.state is State.SENDING:
+        message.state = State.AMBIGUOUS
+        message.error_text = text[:200]
+        message.lease_until = None
+
+
+def record_report(
+    public_id: str,
+    provider_ref: str,
+    status: str,
+    error_code: str | None = None,
+    *,
+    now: datetime,
+) -> bool:
+    """Take in a signed report about the message whose callback address this is.
+
+    The same report twice, one that comes late, and one about nothing we know have no effect;
+    True when it was news. A report is evidence for a message without an answer too.
+    """
+    message = db.session.scalar(
+        select(Message).where(Message.public_id == public_id).with_for_update()
+    )
+    if message is None:
+        return False
+    report = DeliveryReport(
+        message_id=message.id,
+        provider_ref=provider_ref,
+        status=status[:40],
+        error_code=error_code,
+        received_at=now,
+    )
+    try:
+        with db.session.begin_nested():
+            db.session.add(report)
+    except IntegrityError:
+        return False
+    reported = rules.REPORTED.get(status)
+    if message.provider_ref is None:
+        message.provider_ref = provider_ref
+    elif message.provider_ref != provider_ref and reported is not State.DELIVERED:
+        return False  # about another try than the one that counts
+    if reported is None:
+        return False
+    if error_code:
+        message.error_code = error_code
+    return _advance(message, reported, status, now)
+
+
+def settle_unanswered(message_id: int, *, now: datetime) -> State | None:
+    """Decide about a message whose call ended without an answer and of which nothing was found.
+
+    If a late double would be harmless it goes back to the queue, where it is judged again before
+    it goes; else a person decides. Returns where it stands then; None when there is nothing to
+    decide, or not yet.
+    """
+    message = _locked(message_id)
+    if message is None or message.state is not State.AMBIGUOUS:
+        return None
+    if message.sending_at is None or now < message.sending_at + rules.AMBIGUOUS_FOR:
+        return None
+    if (message.sent_as or message.template) in rules.DOUBLE_IS_HARMLESS:
+        _again(message, now, now)
+    else:
+        _fail(message, "no answer, and no trace of it: it may have arrived or not", now)
+    return message.state
+
+
+def return_expired_leases(*, now: datetime) -> tuple[int, int]:
+    """Take messages from workers that have gone: claimed ones back to the queue, others ambiguous.
+
+    Returns how many of each.
+    """
+    back = db.session.scalars(
+        update(Message)
+        .where(Message.state == State.CLAIMED, Message.lease_until <= now)
+        .values(
+            state=State.QUEUED,
+            claim_number=Message.claim_number + 1,
+            claimed_by=None,
+            lease_until=None,
+        )
+        .returning(Message.id)
+    ).all()
+    unclear = db.session.scalars(
+        update(Message)
+        .where(Message.state == State.SENDING, Message.lease_until <= now)
+        .values(
+            state=State.AMBIGUOUS,
+            error_text="the worker went away during the call",
+            lease_until=None,
+        )
+        .returning(Message.id)
+    ).all()
+    return len(back), len(unclear)
+
+
+def expire_old(*, now: datetime, limit: int = 500) -> int:
+    """Settle what waited past its time: late is worse than never. Return how many."""
+    old = (
+        select(Message.id)
+        .where(Message.state == State.QUEUED, Message.expires_at <= now)
+        .order_by(Message.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("old")
+    )
+    return len(
+        db.session.scalars(
+            update(Message)
+            .where(Message.id.in_(select(old.c.id)))
+            .values(state=State.EXPIRED, settled_at=now, error_text="its time has passed")
+            .returning(Message.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+    )
+
+
+def stop_texts(reason: str, *, now: datetime) -> None:
+    """Keep every text back until a person has looked: the provider refuses our account.
+
+    The open task is the switch; closing it lets texts go again.
+    """
+    tasks.open_task(TEXTS_STOPPED, PROVIDER, now=now, note=reason[:500])
+
+
+# ---------------------------------------------------------------- inside
+
+
+def _advance(message: Message, reported: State, status: str | None, now: datetime) -> bool:
+    if status and (message.provider_status is None or rules.moves_forward(message.state, reported)):
+        message.provider_status = status
+    if not rules.moves_forward(message.state, reported):
+        return False
+    message.state = reported
+    message.settled_at = now
+    message.lease_until = None
+    message.claimed_by = None
+    if reported in {State.UNDELIVERED, State.FAILED}:
+        _not_delivered(message, now)
+    db.session.flush()
+    return True
+
+
+def _not_delivered(message: Message, now: datetime) -> None:
+    """Do what an undelivered text asks for, as its code says."""
+    kind = rules.trouble(message.error_code)
+    if kind is Trouble.OPTED_OUT:
+        _heard_elsewhere(message, now)
+        return
+    if kind is Trouble.STOPS_ALL:
+        stop_texts(f"{message.error_code}: texts are not delivered", now=now)
+    again = now + _ONCE_MORE_AFTER
+    may_again = kind in {Trouble.ONCE_MORE, Trouble.LATER} and again < message.expires_at
+    if may_again and not message.dedupe_key.endswith(_NEVER_AGAIN):
+        _put(
+            template=message.template,
+            channel=message.channel,
+            patient_id=message.patient_id,
+            recipient=message.recipient,
+            language=message.language,
+            facts=dict(message.facts),
+            topic=message.topic,
+            dedupe_key=message.dedupe_key + _NEVER_AGAIN,
+            send_after=again,
+            expires_at=message.expires_at,
+            is_reply=message.is_reply,
+            now=now,
+        )
+        return
+    _ask_a_person(message, now)
+
+
+def _heard_elsewhere(message: Message, now: datetime) -> None:
+    """The provider knows of a stop that we did not: write it down as if it had been said to us."""
+    if not consent.is_stopped(message.recipient):
+        consent.revoke(
+            message.recipient,
+            wording=f"the provider refused with {message.error_code}",
+            source="provider",
+            actor="provider",
+            origin="provider",
+            now=now,
+            patient_id=message.patient_id,
+        )
+
+
+def _again(message: Message, at: datetime, now: datetime) -> None:
+    if at >= message.expires_at:
+        _end(message, State.FAILED, "it could not be sent in time", now)
+        _ask_a_person(message, now)
+        return
+    message.state = State.QUEUED
+    message.send_after = at
+    message.claimed_by = message.lease_until = None
+
+
+def _fail(message: Message, reason: str, now: datetime) -> None:
+    _end(message, State.FAILED, reason, now)
+    _ask_a_person(message, now)
+
+
+def _ask_a_person(message: Message, now: datetime) -> None:
+    tasks.open_task(
+        NOT_SENT, f"message:{message.id}", now=now, patient_id=message.patient_id
+    )
+
+
+def _end(message: Message, state: State, reason: str, now: datetime) -> None:
+    message.state = state
+    message.settled_at = now
+    message.error_text = reason[:200]
+    message.claimed_by = message.lease_until = None
+
+
+def _locked(message_id: int) -> Message | None:
+    return db.session.scalar(
+        select(Message)
+        .where(Message.id == message_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def _view(message: Message) -> MessageView:
+    return MessageView(
+        id=message.id,
+        public_id=message.public_id,
+        channel=message.channel,
+        patient_id=message.patient_id,
+        recipient=message.recipient,
+        language=message.language,
+        template=message.template,
+        facts=dict(message.facts),
+        topic=message.topic,
+        dedupe_key=message.dedupe_key,
+        is_reply=message.is_reply,
+        created_at=message.created_at,
+        send_after=message.send_after,
+        expires_at=message.expires_at,
+        attempts=message.attempts,
+    )

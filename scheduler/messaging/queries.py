@@ -1,0 +1,282 @@
+"""What the outbox holds, for the desk's pages, the jobs and the hooks."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, or_, select
+
+from scheduler.core.db import db
+from scheduler.messaging import outbox, rules
+from scheduler.messaging.models import InboundRoute, InboundText, Message, WorkerBeat
+from scheduler.messaging.states import Channel, State
+from scheduler.tasks import queries as tasks
+
+#: How long a message may stand somewhere before somebody must see it.
+_QUEUED_TOO_LONG = timedelta(hours=1)
+_SENDING_TOO_LONG = timedelta(minutes=15)
+_SENT_TOO_LONG = timedelta(hours=72)
+WORKER_SILENT_AFTER = timedelta(seconds=90)
+
+
+class Blocked(enum.StrEnum):
+    """Why no text leaves."""
+
+    UNVERIFIED = "unverified"  # no signed text has come in by our address: a STOP would be lost
+    STOPPED = "stopped"  # the provider refused our account; the open task says why
+
+
+def sending_is_blocked(inbound_url: str | None) -> Blocked | None:
+    """Return why no text may leave now, or None.
+
+    `inbound_url` is the address texts come in by, or None when texts do not go through a
+    provider (the simulated phone hears everything).
+    """
+    if tasks.is_open(outbox.TEXTS_STOPPED, outbox.PROVIDER):
+        return Blocked.STOPPED
+    if inbound_url is not None and db.session.get(InboundRoute, inbound_url) is None:
+        return Blocked.UNVERIFIED
+    return None
+
+
+def is_due(*, now: datetime, channels: Sequence[Channel]) -> bool:
+    """Say whether anything waits to be sent; reads only."""
+    return (
+        db.session.scalar(
+            select(Message.id)
+            .where(
+                Message.state == State.QUEUED,
+                Message.send_after <= now,
+                Message.channel.in_(tuple(channels)),
+            )
+            .limit(1)
+        )
+        is not None
+    )
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A message whose call ended without an answer, as evidence is looked for."""
+
+    message_id: int
+    channel: Channel
+    public_id: str
+    recipient: str
+    body_print: str
+    sending_at: datetime
+    twins: int  # how many such rows hold the same words for the same number, this one included
+
+
+def unanswered() -> list[Unanswered]:
+    """Return the ambiguous messages, oldest first."""
+    rows = db.session.scalars(
+        select(Message).where(Message.state == State.AMBIGUOUS).order_by(Message.sending_at)
+    ).all()
+    open_rows = db.session.execute(
+        select(Message.body_print, func.count())
+        .where(Message.state.in_((State.AMBIGUOUS, State.SENDING)))
+        .group_by(Message.body_print)
+    ).all()
+    twins: dict[str | None, int] = {row[0]: row[1] for row in open_rows}
+    return [
+        Unanswered(
+            message_id=row.id,
+            channel=row.channel,
+            public_id=row.public_id,
+            recipient=row.recipient,
+            body_print=row.body_print or "",
+            sending_at=row.sending_at,
+            twins=twins.get(row.body_print, 1),
+        )
+        for row in rows
+        if row.sending_at is not None
+    ]
+
+
+def known_refs(refs: Sequence[str]) -> set[str]:
+    """Return which of these provider references belong to a message already."""
+    return set(
+        db.session.scalars(select(Message.provider_ref).where(Message.provider_ref.in_(refs)))
+    ) - {None}
+
+
+def of_patient(patient_id: int, *, limit: int = 100) -> Sequence[Message]:
+    """Return the messages to a patient, newest first."""
+    return db.session.scalars(
+        select(Message)
+        .where(Message.patient_id == patient_id)
+        .order_by(Message.created_at.desc(), Message.id.desc())
+        .limit(limit)
+    ).all()
+
+
+def about(topic: str) -> Sequence[Message]:
+    """Return the messages about one topic, oldest first."""
+    return db.session.scalars(
+        select(Message).where(Message.topic == topic).order_by(Message.send_after, Message.id)
+    ).all()
+
+
+def conversation(number: str, *, limit: int = 100) -> list[Message | InboundText]:
+    """Return what went to and came from a number, oldest first: texts that left, and theirs."""
+    out = db.session.scalars(
+        select(Message)
+        .where(
+            Message.recipient == number,
+            Message.channel == Channel.SMS,
+            Message.sending_at.is_not(None),
+        )
+        .order_by(Message.sending_at.desc())
+        .limit(limit)
+    ).all()
+    back = db.session.scalars(
+        select(InboundText)
+        .where(InboundText.number == number)
+        .order_by(InboundText.received_at.desc())
+        .limit(limit)
+    ).all()
+
+    def at(item: Message | InboundText) -> datetime:
+        if isinstance(item, InboundText):
+            return item.received_at
+        return item.sending_at or item.created_at
+
+    return sorted([*out, *back], key=at)[-limit:]
+
+
+def unread(*, limit: int = 100) -> Sequence[InboundText]:
+    """Return the texts that nobody has read and that no verb has answered, oldest first."""
+    return db.session.scalars(
+        select(InboundText)
+        .where(InboundText.read_at.is_(None))
+        .order_by(InboundText.received_at)
+        .limit(limit)
+    ).all()
+
+
+def could_not_be_confirmed(*, now: datetime, limit: int = 100) -> Sequence[Message]:
+    """Return the messages that stand where they should not, oldest first.
+
+    Due for an hour and still waiting, in the call for 15 minutes, sent for three days with no
+    word from the phone, or without an answer for 15 minutes. Empty means nothing is stuck.
+    """
+    return db.session.scalars(
+        select(Message)
+        .where(
+            or_(
+                and_(
+                    Message.state.in_((State.QUEUED, State.CLAIMED)),
+                    Message.send_after <= now - _QUEUED_TOO_LONG,
+                ),
+                and_(
+                    Message.state.in_((State.SENDING, State.AMBIGUOUS)),
+                    Message.sending_at <= now - _SENDING_TOO_LONG,
+                ),
+                and_(
+                    Message.state == State.SENT,
+                    Message.channel == Channel.SMS,
+                    Message.sending_at <= now - _SENT_TOO_LONG,
+                    Message.sending_at > now - _SENT_TOO_LONG - timedelta(days=7),
+                ),
+            )
+        )
+        .order_by(Message.send_after)
+        .limit(limit)
+    ).all()
+
+
+def counts() -> dict[State, int]:
+    """Return how many messages stand where, for operators."""
+    rows = db.session.execute(select(Message.state, func.count()).group_by(Message.state)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def newest_beat() -> datetime | None:
+    """Return when any worker was last alive; None when there never was one."""
+    return db.session.scalar(select(func.max(WorkerBeat.beat_at)))
+
+
+def worker_is_silent(*, now: datetime) -> bool:
+    """Say whether nobody is sending: no worker has been alive for a minute and a half."""
+    newest = newest_beat()
+    return newest is None or newest < now - WORKER_SILENT_AFTER
+
+
+@dataclass(frozen=True)
+class Question:
+    """The one appointment a "1" or "2" from a number speaks of."""
+
+    topic: str
+    patient_id: int | None
+    facts: dict[str, str]
+    asked_at: datetime
+
+
+def open_question(number: str, *, now: datetime) -> Question | None:
+    """Return what a "1" or "2" from this number answers, or None when that is not certain.
+
+    It is the one appointment we asked this number about in the last 72 hours. Two of them, one
+    that was changed since, or none: not certain. One that was answered already still counts when
+    no other is open, for people change their minds.
+    """
+    asked = db.session.scalars(
+        select(Message)
+        .where(
+            Message.recipient == number,
+            Message.channel == Channel.SMS,
+            func.coalesce(Message.sent_as, Message.template).in_(rules.ASKING),
+            Message.state.in_((State.SENDING, State.AMBIGUOUS, State.SENT, State.DELIVERED)),
+            Message.sending_at > now - rules.ASKED_WITHIN,
+            Message.sending_at <= now,
+        )
+        .order_by(Message.sending_at, Message.id)
+    ).all()
+    newest = {message.topic: message for message in asked}  # later ones replace earlier
+    valid = {topic: m for topic, m in newest.items() if not _changed_since(m)}
+    unanswered_yet = {topic: m for topic, m in valid.items() if not _answered(number, m)}
+    only = unanswered_yet or valid
+    if len(only) != 1 or len(valid) != len(newest):
+        return None
+    message = next(iter(only.values()))
+    return Question(
+        topic=message.topic,
+        patient_id=message.patient_id,
+        facts={k: v for k, v in message.facts.items() if isinstance(v, str)},
+        asked_at=message.sending_at or message.created_at,
+    )
+
+
+def _changed_since(question: Message) -> bool:
+    """Say whether news about the same appointment was written after the question went out."""
+    return (
+        db.session.scalar(
+            select(Message.id)
+            .where(
+                Message.topic == question.topic,
+                Message.channel == Channel.SMS,
+                Message.is_reply.is_(False),
+                Message.template.not_in(rules.REMINDERS),
+                Message.created_at > (question.sending_at or question.created_at),
+                Message.state.not_in((State.CANCELLED, State.EXPIRED)),
+            )
+            .limit(1)
+        )
+        is not None
+    )
+
+
+def _answered(number: str, question: Message) -> bool:
+    return (
+        db.session.scalar(
+            select(InboundText.id)
+            .where(
+                InboundText.number == number,
+                InboundText.topic == question.topic,
+                InboundText.received_at >= question.sending_at,
+            )
+            .limit(1)
+        )
+        is not None
+    )

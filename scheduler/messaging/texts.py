@@ -1,0 +1,176 @@
+"""The words of a message: shipped files, a closed list of names, the patient's language.
+
+A file under templates/messages/ is the English text and, whole, the key under which
+translations/<language>/LC_MESSAGES/texts.po holds the others. There is no template language in
+it: `{when}` and its kind are put in, and any other brace is an error.
+
+What a text may say comes from facts, which are plain words so that they can wait in a row:
+
+    starts_at   a moment, ISO with offset        -> {when}, on the wall of `zone`
+    zone        an IANA zone                     -> {zone}, as people call it
+    site        the site's name                  -> {site}
+    address     where to come; absent for a call -> {place}, else "We will call you."
+    phone       E.164                            -> {phone}
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_skeleton, format_time
+from babel.messages.pofile import read_po
+
+from scheduler.core.phone import shown
+from scheduler.messaging.gsm import fit
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "templates" / "messages"
+TRANSLATIONS = ROOT / "translations"
+CLINIC = "Emerge Wellness"
+DEFAULT_ZONE = "America/New_York"
+LOCALES: Mapping[str, str] = {"en": "en_US", "es": "es_US", "pt_BR": "pt_BR"}
+#: Queued under a name that has no words of its own: the judge says at the last moment which fit.
+CHOSEN_LATE = frozenset({"changed", "cancelled"})
+
+_NAME = re.compile(r"\{([^{}]*)\}")
+_MASK = "[link]"
+
+
+class NoSuchText(LookupError):
+    """There is no shipped text of this name."""
+
+
+class Unfinished(ValueError):
+    """A text asks for something that was not given, or has a brace that means nothing."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A message in words. `kept` is the body as it may be stored: secret links masked."""
+
+    subject: str | None
+    body: str
+    kept: str
+    version: str
+
+
+@cache
+def shipped(template: str) -> str:
+    """Return the English text of a template, as its file has it.
+
+    Raises:
+        NoSuchText: there is no such file.
+    """
+    path = FOLDER / f"{template}.txt"
+    if not re.fullmatch(r"[A-Za-z_-]+(/[A-Za-z_-]+)?", template) or not path.is_file():
+        raise NoSuchText(template)
+    return path.read_text(encoding="utf-8").rstrip("\n")
+
+
+def names() -> list[str]:
+    """Return the names of all shipped texts, in order."""
+    return sorted(path.stem for path in FOLDER.glob("*.txt"))
+
+
+@cache
+def _catalog(language: str) -> dict[str, str]:
+    path = TRANSLATIONS / language / "LC_MESSAGES" / "texts.po"
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        catalog = read_po(file, locale=LOCALES[language])
+    return {
+        str(entry.id): str(entry.string)
+        for entry in catalog
+        if entry.id and entry.string and not entry.fuzzy
+    }
+
+
+def written(template: str, language: str) -> str:
+    """Return a template's text in a language; in English where no translation stands.
+
+    Raises:
+        NoSuchText: there is no such file.
+    """
+    english = shipped(template)
+    if language not in LOCALES or language == "en":
+        return english
+    return _catalog(language).get(english, english)
+
+
+def version(template: str, language: str) -> str:
+    """Return which wording this is: the first of its hash, so that a change shows in the row."""
+    if template in CHOSEN_LATE:
+        return "late"
+    text = written(template, language)
+    return "shipped:" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def when(moment: datetime, zone: ZoneInfo, language: str) -> str:
+    """Return a moment as people say it, on the wall of `zone`: "Tue, Mar 3, 10:45 AM"."""
+    locale = LOCALES.get(language, LOCALES["en"])
+    wall = moment.astimezone(zone)
+    day = format_skeleton("MMMEd", wall, locale=locale)
+    clock = format_time(wall, "short", locale=locale)
+    return f"{day}, {clock}".replace("\u202f", " ").replace("\u00a0", " ")
+
+
+def render(
+    template: str, language: str, facts: Mapping[str, str], links: Mapping[str, str]
+) -> Words:
+    """Put facts and links into the words.
+
+    Raises:
+        NoSuchText: there is no such text.
+        Unfinished: the text names something that facts and links do not give.
+    """
+    text = written(template, language)
+    given = _given(language, facts)
+    head, _, rest = text.partition("\n\n")
+    has_subject = head.startswith("Subject: ")
+    subject = _fill(head.removeprefix("Subject: "), given) if has_subject else None
+    body = rest if has_subject else text
+    masked = given | dict.fromkeys(links, _MASK)
+    full, kept = _fill(body, given | dict(links)), _fill(body, masked)
+    if not has_subject:
+        full, kept = fit(full), fit(kept)
+    return Words(subject, full, kept, version(template, language))
+
+
+def _given(language: str, facts: Mapping[str, str]) -> dict[str, str]:
+    given = {"clinic": CLINIC}
+    zone = facts.get("zone") or DEFAULT_ZONE
+    if facts.get("starts_at"):
+        given["when"] = when(datetime.fromisoformat(facts["starts_at"]), ZoneInfo(zone), language)
+        try:
+            given["zone"] = written(f"phrases/{zone.replace('/', '-')}", language)
+        except NoSuchText:
+            given["zone"] = zone
+    if facts.get("phone"):
+        given["phone"] = shown(facts["phone"])
+    if facts.get("site"):
+        given["site"] = facts["site"]
+    address = facts.get("address")
+    given["place"] = (
+        ", ".join(part for part in (facts.get("site"), address) if part)
+        if address
+        else written("phrases/by-phone", language)
+    )
+    return given
+
+
+def _fill(text: str, given: Mapping[str, str]) -> str:
+    def word(match: re.Match[str]) -> str:
+        try:
+            return given[match[1]]
+        except KeyError:
+            raise Unfinished(f"{{{match[1]}}} was not given") from None
+
+    if re.search(r"[{}]", _NAME.sub("", text)):
+        raise Unfinished("a brace stands alone")
+    return _NAME.sub(word, text)
