@@ -44,8 +44,10 @@ class SqliteTemplate:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "template.db"
         migrate(f"sqlite:///{self.file}")
-        with sa.create_engine(f"sqlite:///{self.file}").connect() as connection:
+        engine = sa.create_engine(f"sqlite:///{self.file}")
+        with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        engine.dispose()
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
