@@ -23,7 +23,9 @@ def _claim_checks() -> list[sa.CheckConstraint]:
             )
         ]
     digits = "[0-9]" * 2
-    spelled = f"{digits}{digits}-{digits}-{digits} {digits}:{digits}:00.000000"
+    spelled = (
+        f"{digits}{digits}-{digits}-{digits} {digits}\\:{digits}\\:00.000000"  # \\: is no bind
+    )
     return [
         sa.CheckConstraint(
             f"ends_at <= strftime('%Y-%m-%d %H:%M:%S.000000', starts_at, '+{LONGEST_HOURS} hours')",

@@ -278,9 +278,7 @@ def _rewrite(lanes: dict[int, int]) -> None:
             for c in claims
         ]
         db.session.execute(
-            delete(Claim)
-            .where(Claim.id.in_(lanes))
-            .execution_options(synchronize_session="fetch")
+            delete(Claim).where(Claim.id.in_(lanes)).execution_options(synchronize_session="fetch")
         )
         db.session.add_all(rows)
         db.session.flush()

@@ -1,5 +1,6 @@
 """What the book refuses, and in which words."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from scheduler.core.errors import Refusal, Stale
@@ -15,13 +16,17 @@ class NotOffered(Refusal):
 
 
 class SlotTaken(Refusal):
-    """Somebody was first. `alternatives` are the nearest starts that are still free."""
+    """Somebody was first. `alternatives()` are the nearest starts that are still free.
+
+    They are looked for only when asked, after the transaction has let go of its lock: a rush of
+    losers must not keep the next winner waiting.
+    """
 
     code = "slot-taken"
 
-    def __init__(self, message: str, alternatives: "list[Offer] | None" = None) -> None:
+    def __init__(self, message: str, alternatives: "Callable[[], list[Offer]]" = list) -> None:
         super().__init__(message)
-        self.alternatives = alternatives or []
+        self.alternatives = alternatives
 
 
 class PatientBusy(Refusal):

@@ -72,6 +72,8 @@ def placed(appointments: Sequence[Appointment]) -> list[Placed]:
         .where(Claim.appointment_id.in_(ids))
     )
     for appointment_id, kind, resource_id in rows:
+        if appointment_id is None:
+            continue
         found.setdefault(appointment_id, {})[kind] = resource_id
     return [
         Placed(
@@ -109,7 +111,8 @@ def upcoming(patient_id: int, *, now: datetime) -> list[Appointment]:
     )
 
 
-def holds_between(site_ids: Sequence[int], since: datetime, until: datetime, *, now: datetime
+def holds_between(
+    site_ids: Sequence[int], since: datetime, until: datetime, *, now: datetime
 ) -> list[Hold]:
     """Return the holds still running that begin in [since, until), with their claims."""
     return list(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
@@ -115,9 +116,7 @@ def find_hold(hold_id: int, *, holder: str) -> Hold:
 def release_hold(row: Hold) -> None:
     """Give the time back."""
     db.session.execute(
-        delete(Claim)
-        .where(Claim.hold_id == row.id)
-        .execution_options(synchronize_session="fetch")
+        delete(Claim).where(Claim.hold_id == row.id).execution_options(synchronize_session="fetch")
     )
     db.session.delete(row)
     db.session.flush()
@@ -483,7 +482,8 @@ def _allocate(
 def _with_alternatives(
     refusal: SlotTaken, wish: Wish, *, now: datetime, audience: Audience
 ) -> SlotTaken:
-    near = nearest(
+    near = partial(
+        nearest,
         wish.offering.code,
         site_ids=[wish.site.id],
         around=wish.starts_at,
@@ -520,9 +520,7 @@ def _book(
         _claim(choices, appointment_id=appointment.id)
         made.append(appointment)
 
-    _allocate(
-        wish, write, now=now, judged_at=judged_at, audience=audience, but_hold=but_hold
-    )
+    _allocate(wish, write, now=now, judged_at=judged_at, audience=audience, but_hold=but_hold)
     return made[-1]
 
 
@@ -618,9 +616,7 @@ def _release(appointment: Appointment) -> None:
 
 def _drop_claims_of_hold(hold_id: int) -> None:
     db.session.execute(
-        delete(Claim)
-        .where(Claim.hold_id == hold_id)
-        .execution_options(synchronize_session="fetch")
+        delete(Claim).where(Claim.hold_id == hold_id).execution_options(synchronize_session="fetch")
     )
 
 

@@ -187,7 +187,9 @@ def ledger(patient: Patient) -> list[ConsentEntry]:
     mine = ConsentEntry.patient_id == patient.id
     if patient.mobile:
         mine = mine | (ConsentEntry.number == patient.mobile)
-    return list(db.session.scalars(select(ConsentEntry).where(mine).order_by(ConsentEntry.id.desc())))
+    return list(
+        db.session.scalars(select(ConsentEntry).where(mine).order_by(ConsentEntry.id.desc()))
+    )
 
 
 def _newest_grant(patient_id: int, number: str) -> ConsentEntry | None:

@@ -24,7 +24,7 @@ from scheduler.core import tokens
 from scheduler.core.db import db
 from scheduler.core.sealed import keyring
 from scheduler.messaging import consent, gsm, lint, rules, texts
-from scheduler.messaging.models import DeliveryReport, Message
+from scheduler.messaging.models import DeliveryReport, InboundText, Message
 from scheduler.messaging.rules import Drop, MessageView, Send, Trouble, Verdict, Wait
 from scheduler.messaging.states import Channel, State
 from scheduler.patients.models import Patient
@@ -111,6 +111,68 @@ def enqueue(
         is_reply=is_reply,
         now=now,
     )
+
+
+def ask(
+    *,
+    template: str,
+    channel: Channel,
+    patient: Patient,
+    facts: Mapping[str, Any],
+    topic: str,
+    send_after: datetime,
+    expires_at: datetime,
+    now: datetime,
+    is_reply: bool = False,
+) -> Message | None:
+    """Have one message of this template waiting for `patient`: a new one, or the one that waits.
+
+    The one that waits is put off to the new moment (or brought forward, when the patient's own
+    act asks), so several acts in a row end in one message that says how things stand then. A
+    template that belongs to one thing (a calendar entry) is told apart by its topic.
+    """
+    waiting = db.session.scalar(
+        select(Message)
+        .where(
+            Message.patient_id == patient.id,
+            Message.template == template,
+            Message.channel == channel,
+            Message.state == State.QUEUED,
+            Message.topic == topic,
+        )
+        .order_by(Message.id)
+        .limit(1)
+        .with_for_update()
+    )
+    if waiting is None:
+        return enqueue(
+            template=template,
+            channel=channel,
+            patient=patient,
+            facts=facts,
+            topic=topic,
+            dedupe_key=f"{template}:{topic}:{tokens.public_id()}",
+            send_after=send_after,
+            expires_at=expires_at,
+            now=now,
+            is_reply=is_reply,
+        )
+    waiting.send_after = send_after
+    waiting.expires_at = max(waiting.expires_at, expires_at)
+    waiting.is_reply = waiting.is_reply or is_reply
+    db.session.flush()
+    return waiting
+
+
+def hand_over(since_id: int, into_id: int) -> None:
+    """Give one person's messages and texts to another: two records were one person."""
+    for model in (Message, InboundText):
+        db.session.execute(
+            update(model)
+            .where(model.patient_id == since_id)
+            .values(patient_id=into_id)
+            .execution_options(synchronize_session="fetch")
+        )
 
 
 def reply(
@@ -353,6 +415,8 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
     if wrong:
         raise Unfit("; ".join(wrong))
     message.sent_as = template
+    message.topic = verdict.topic or message.topic
+    message.facts = {**message.facts, "memo": dict(verdict.memo)}
     message.template_version = words.version
     message.body = f"{words.subject}\n\n{words.kept}" if words.subject else words.kept
     message.body_print = body_print(message.recipient, words.body)
@@ -368,7 +432,13 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
         attachment=verdict.attachment,
         attachment_method=verdict.attachment_method,
         expires_at=message.expires_at,
-        view=replace(view, template=template, recipient=message.recipient),
+        view=replace(
+            view,
+            template=template,
+            recipient=message.recipient,
+            topic=message.topic,
+            facts=dict(message.facts),
+        ),
     )
 
 
@@ -697,9 +767,7 @@ def _fail(message: Message, reason: str, now: datetime) -> None:
 
 
 def _ask_a_person(message: Message, now: datetime) -> None:
-    tasks.open_task(
-        NOT_SENT, f"message:{message.id}", now=now, patient_id=message.patient_id
-    )
+    tasks.open_task(NOT_SENT, f"message:{message.id}", now=now, patient_id=message.patient_id)
 
 
 def _end(message: Message, state: State, reason: str, now: datetime) -> None:

@@ -95,7 +95,7 @@ LONGEST_VALIDITY = 36_000  # seconds; what the provider takes at most
 #: Texts nobody asked for just now: capped, and never at night.
 REMINDERS = frozenset({"call-tomorrow", "visit-soon", "visit-tomorrow"})
 #: Texts that ask for 1 or 2.
-ASKING = REMINDERS
+ASKING = REMINDERS | {"call-booked"}
 #: Answers to a text that came in. They need no consent: the person wrote first.
 REPLIES = frozenset(
     {"confirmed", "change-asked", "stopped", "started", "help", "unclear", "emergency"}
@@ -268,12 +268,8 @@ _STOP = _either(
     "cancelar|sair|descadastrar|nao quero mais|ya no quiero|wrong number|numero equivocado|"
     "numero errado"
 )
-_START = _either(
-    "start|unstop|yes|comenzar|iniciar|empezar|comecar"
-)
-_HELP = _either(
-    "help|info|ayuda|ajuda"
-)
+_START = _either("start|unstop|yes|comenzar|iniciar|empezar|comecar")
+_HELP = _either("help|info|ayuda|ajuda")
 _EMERGENCY = re.compile(
     r"\b(chest pains?|pain in my chest|(cant|can not|cannot) breathe?|not breathing|suicid\w*"
     r"|kill(ing)? my ?self|end my life|want to die|(hurt|harm)(ing)? my ?self|self harm|overdos\w*"

@@ -11,9 +11,11 @@ What a text may say comes from facts, which are plain words so that they can wai
     site        the site's name                  -> {site}
     address     where to come; absent for a call -> {place}, else "We will call you."
     phone       E.164                            -> {phone}
+    visits      JSON, see `dates`                -> {dates}
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ CHOSEN_LATE = frozenset({"changed", "cancelled"})
 
 _NAME = re.compile(r"\{([^{}]*)\}")
 _MASK = "[link]"
+MOST_DATES = 8
 
 
 class NoSuchText(LookupError):
@@ -120,6 +123,22 @@ def when(moment: datetime, zone: ZoneInfo, language: str) -> str:
     return f"{day}, {clock}".replace("\u202f", " ").replace("\u00a0", " ")
 
 
+def dates(visits: str, language: str) -> str:
+    """Return several moments in few words, each site once: "Mon, Mar 16, 10:00 AM; … Woburn".
+
+    `visits` is JSON: [[moment, zone, site], …] in order of time. Eight fit two parts of a text;
+    of more the first eight are named, and how many follow.
+    """
+    rows = [(datetime.fromisoformat(at), ZoneInfo(z), site) for at, z, site in json.loads(visits)]
+    parts = []
+    for index, (moment, zone, site) in enumerate(rows[:MOST_DATES]):
+        last = index + 1 == min(len(rows), MOST_DATES)
+        ends_run = last or rows[index + 1][2] != site
+        parts.append(when(moment, zone, language) + (f" {site}" if ends_run else ""))
+    more = f" +{len(rows) - MOST_DATES}" if len(rows) > MOST_DATES else ""
+    return "; ".join(parts) + more
+
+
 def render(
     template: str, language: str, facts: Mapping[str, str], links: Mapping[str, str]
 ) -> Words:
@@ -155,6 +174,8 @@ def _given(language: str, facts: Mapping[str, str]) -> dict[str, str]:
         given["phone"] = shown(facts["phone"])
     if facts.get("site"):
         given["site"] = facts["site"]
+    if facts.get("visits"):
+        given["dates"] = dates(facts["visits"], language)
     address = facts.get("address")
     given["place"] = (
         ", ".join(part for part in (facts.get("site"), address) if part)

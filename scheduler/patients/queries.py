@@ -1,6 +1,6 @@
 """Reads of people."""
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from scheduler.core.db import db
 from scheduler.core.errors import NotFound
@@ -60,9 +60,7 @@ def count_enquirers() -> int:
     """Return how many enquirers wait to be linked."""
     return (
         db.session.scalar(
-            select(func.count())
-            .select_from(Patient)
-            .where(Patient.standing == Standing.ENQUIRER)
+            select(func.count()).select_from(Patient).where(Patient.standing == Standing.ENQUIRER)
         )
         or 0
     )
@@ -70,7 +68,7 @@ def count_enquirers() -> int:
 
 def likely_same(person: Patient, *, most: int = 6) -> list[Patient]:
     """Return known patients an enquirer may be: same mobile, e-mail, or whole name."""
-    same = [
+    same: list[ColumnElement[bool]] = [
         (func.lower(Patient.family_name) == person.family_name.lower())
         & (func.lower(Patient.given_name) == person.given_name.lower())
     ]

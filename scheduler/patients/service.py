@@ -207,9 +207,7 @@ def merge(
 def refresh_search(patient: Patient) -> None:
     """Write the column that search reads: each word and number after a space."""
     names = plain(
-        " ".join(
-            filter(None, (patient.given_name, patient.preferred_name, patient.family_name))
-        )
+        " ".join(filter(None, (patient.given_name, patient.preferred_name, patient.family_name)))
     )
     numbers = [digits(n)[-10:] for n in (patient.mobile, patient.phone_text) if n]
     born = [patient.birth_date.strftime("%m/%d/%Y")] if patient.birth_date else []

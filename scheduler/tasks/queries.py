@@ -52,9 +52,7 @@ def is_open(kind: str, topic: str) -> bool:
     """Say whether a task of this kind on this topic is open."""
     return (
         db.session.scalar(
-            select(Task.id).where(
-                Task.kind == kind, Task.topic == topic, Task.closed_at.is_(None)
-            )
+            select(Task.id).where(Task.kind == kind, Task.topic == topic, Task.closed_at.is_(None))
         )
         is not None
     )

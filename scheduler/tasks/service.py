@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.audit import service as audit
@@ -93,9 +93,17 @@ def close_by_event(kind: str, topic: str, outcome: str, *, actor: str, now: date
     return True
 
 
-def assign(
-    task_id: int, assignee: str | None, *, version: int, actor: str, now: datetime
-) -> Task:
+def hand_over(since_id: int, into_id: int) -> None:
+    """Give one person's tasks to another: two records were one person."""
+    db.session.execute(
+        update(Task)
+        .where(Task.patient_id == since_id)
+        .values(patient_id=into_id)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+def assign(task_id: int, assignee: str | None, *, version: int, actor: str, now: datetime) -> Task:
     """Give a task to somebody ("staff:3"), or back to everybody.
 
     Raises:

@@ -1,0 +1,278 @@
+"""What patients are told about their appointments: the difference, not the act.
+
+Each appointment keeps what its patient was last told, by channel. An act only asks for one
+pending word per patient; when the worker comes to send it, the book is compared with what was
+told, and no difference means nothing is sent. So a mis-drag that is undone reaches nobody, and
+six bookings make one text (design decision 18).
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from scheduler.booking import queries, rules
+from scheduler.booking.models import Appointment, Status
+from scheduler.calendars.documents import CalendarVisit, Method, document
+from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.models import ServiceCode
+from scheduler.core.db import db
+from scheduler.core.timespan import instant
+from scheduler.messaging import outbox
+from scheduler.messaging.rules import Drop, MessageView, Send, Verdict
+from scheduler.messaging.states import Channel
+from scheduler.patients.links import extend_links, mint_link
+from scheduler.patients.models import Patient
+
+#: The word that waits for the worker; which one it becomes is decided when it is sent.
+PENDING = "changed"
+
+#: (template, whole days before the visit at the same wall time); data, one row a service.
+REMINDERS: dict[ServiceCode, tuple[tuple[str, int], ...]] = {
+    ServiceCode.CALL: (("call-tomorrow", 1),),
+    ServiceCode.CHAT: (("call-tomorrow", 1),),
+    ServiceCode.FIRST_INFUSION: (("visit-soon", 7), ("visit-tomorrow", 1)),
+    ServiceCode.INFUSION: (("visit-soon", 7), ("visit-tomorrow", 1)),
+}
+
+#: A reminder this close behind the booking itself would only repeat it.
+TOO_SOON = timedelta(hours=2)
+LINK_LIVES_ON = timedelta(hours=24)
+
+
+def is_call(appointment: Appointment) -> bool:
+    """Say whether we call them, rather than they come to us."""
+    return appointment.service_code in (ServiceCode.CALL, ServiceCode.CHAT)
+
+
+def after_booking(
+    appointment: Appointment, *, actor: str, now: datetime, by_patient: bool, notify: bool
+) -> None:
+    """Queue what a new booking calls for: word of it, its calendar entry, its reminders."""
+    _tell(appointment, now=now, at_once=by_patient, notify=notify)
+    _remind(appointment, now=now)
+
+
+def after_change(appointment: Appointment, *, actor: str, now: datetime, notify: bool) -> None:
+    """Queue what a move, a cancellation or its undo calls for; reminders follow the book."""
+    outbox.withdraw(appointment.topic, now=now)
+    extend_links(appointment.topic, expires_at=appointment.ends_at + LINK_LIVES_ON)
+    _tell(appointment, now=now, at_once=actor.startswith("patient"), notify=notify)
+    if appointment.status is Status.BOOKED:
+        _remind(appointment, now=now)
+
+
+def _tell(appointment: Appointment, *, now: datetime, at_once: bool, notify: bool) -> None:
+    patient = appointment.patient
+    if not notify:
+        appointment.told = dict.fromkeys((c.value for c in Channel), rules.facts(appointment))
+        db.session.flush()
+        return
+    settings = clinic_supply.current().sites[appointment.site_id].settings
+    soon = appointment.starts_at - now <= timedelta(hours=settings.change_at_once_within_hours)
+    delay = timedelta(minutes=0 if at_once or soon else settings.desk_change_delay_minutes)
+    for channel in Channel:
+        whole = channel is Channel.SMS
+        outbox.ask(
+            template=PENDING if whole else "invite",
+            channel=channel,
+            patient=patient,
+            facts={},
+            topic=f"patient:{patient.id}" if whole else f"invite:{appointment.id}",
+            send_after=now + delay,
+            expires_at=max(appointment.starts_at, now + timedelta(hours=1)),
+            is_reply=at_once,
+            now=now,
+        )
+
+
+def _remind(appointment: Appointment, *, now: datetime) -> None:
+    zone = appointment.site.zone
+    local = appointment.starts_at.astimezone(zone)
+    for template, days in REMINDERS[appointment.service_code]:
+        due = instant(local.date() - timedelta(days=days), local.time(), zone)
+        if due < now + TOO_SOON:
+            continue
+        outbox.enqueue(
+            template=template,
+            channel=Channel.SMS,
+            patient=appointment.patient,
+            facts={"sequence": appointment.sequence},
+            topic=appointment.topic,
+            dedupe_key=f"{template}:{appointment.id}:{appointment.sequence}",
+            send_after=due,
+            expires_at=min(appointment.starts_at, due + timedelta(hours=20)),
+            now=now,
+        )
+
+
+def judge(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
+    """Say what has become of a queued message: still true (with today's facts), or to be dropped.
+
+    Called inside the claiming transaction, so a cancellation and a reminder cannot cross.
+    """
+    if message.template == PENDING:
+        return _difference(message, public_url=public_url, now=now)
+    if message.template == "invite":
+        return _invitation(message, public_url=public_url, now=now)
+    return _reminder(message, public_url=public_url, now=now)
+
+
+def after_sent(message: MessageView, *, now: datetime) -> None:
+    """Note on each appointment what its patient has now been told."""
+    for number, told in dict(message.facts.get("memo") or {}).items():
+        appointment = db.session.get(Appointment, int(number))
+        if appointment is not None:
+            appointment.told = {**(appointment.told or {}), message.channel.value: told}
+    db.session.flush()
+
+
+def _difference(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
+    patient = db.session.get(Patient, message.patient_id)
+    if patient is None:
+        return Drop("the person is no longer on record")
+    changed = [a for a in _around(patient.id, now=now) if rules.differs(_told(a, message), a)]
+    if not changed:
+        return Drop("the patient knows this already")
+    memo = {str(a.id): rules.facts(a) for a in changed}
+    if len(changed) > 1:
+        return _all_dates(patient, changed, memo=memo, public_url=public_url, now=now)
+    appointment = changed[0]
+    told = _told(appointment, message)
+    if not appointment.is_live:
+        act = "cancelled"
+    elif told is None:
+        act = "booked"
+    else:
+        act = "moved" if told["live"] else "reinstated"
+    return Send(
+        facts=_facts(appointment),
+        links=_link(appointment, public_url=public_url, now=now) if appointment.is_live else {},
+        template=f"{_kind(appointment)}-{act}",
+        topic=appointment.topic,
+        memo=memo,
+    )
+
+
+def _all_dates(
+    patient: Patient,
+    changed: Sequence[Appointment],
+    *,
+    memo: dict[str, Any],
+    public_url: str,
+    now: datetime,
+) -> Verdict:
+    """Several differences are one text with every date that now stands."""
+    standing = queries.upcoming(patient.id, now=now)
+    site = clinic_supply.current().sites[changed[0].site_id]
+    if not standing:
+        return Send(
+            facts={"phone": site.phone, "site": site.name}, template="all-cancelled", memo=memo
+        )
+    return Send(
+        facts={
+            "visits": json.dumps(
+                [[a.starts_at.isoformat(), a.zone_name, a.site.name] for a in standing]
+            ),
+            "phone": site.phone,
+        },
+        links=_link(standing[0], public_url=public_url, now=now),
+        template="dates",
+        memo=memo | {str(a.id): rules.facts(a) for a in standing},
+    )
+
+
+def _invitation(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
+    appointment = queries.by_topic(message.topic.replace("invite:", "appointment:"))
+    if appointment is None:
+        return Drop("the appointment is no longer on record")
+    if not rules.differs(_told(appointment, message), appointment):
+        return Drop("the patient's calendar has this already")
+    method: Method = "REQUEST" if appointment.is_live else "CANCEL"
+    return Send(
+        facts=_facts(appointment),
+        template="invite" if appointment.is_live else "invite-cancelled",
+        attachment=calendar_file(appointment, method=method, now=now, attendee=message.recipient),
+        attachment_method=method,
+        memo={str(appointment.id): rules.facts(appointment)},
+    )
+
+
+def _reminder(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
+    appointment = queries.by_topic(message.topic)
+    if appointment is None or appointment.status is not Status.BOOKED:
+        return Drop("the appointment no longer stands")
+    if message.facts.get("sequence") != appointment.sequence:
+        return Drop("the appointment was changed since")
+    if appointment.starts_at <= now:
+        return Drop("the appointment has begun")
+    return Send(facts=_facts(appointment), links=_link(appointment, public_url=public_url, now=now))
+
+
+def calendar_file(
+    appointment: Appointment, *, method: Method, now: datetime, attendee: str | None = None
+) -> bytes:
+    """Return an appointment as an iCalendar document: REQUEST and CANCEL by mail, PUBLISH as file."""
+    call = is_call(appointment)
+    return document(
+        CalendarVisit(
+            uid=appointment.public_id,
+            starts_at=appointment.starts_at,
+            ends_at=appointment.ends_at,
+            sequence=appointment.sequence,
+            is_call=call,
+            place=None if call else appointment.site.address,
+            phone=appointment.site.phone,
+            attendee=attendee,
+        ),
+        method=method,
+        now=now,
+    )
+
+
+def _told(appointment: Appointment, message: MessageView) -> dict[str, Any] | None:
+    told: dict[str, Any] | None = (appointment.told or {}).get(message.channel.value)
+    return told
+
+
+def _around(patient_id: int, *, now: datetime) -> list[Appointment]:
+    """Return a patient's appointments that still lie ahead, live or called off, in order."""
+    return list(
+        db.session.scalars(
+            select(Appointment)
+            .where(
+                Appointment.patient_id == patient_id,
+                Appointment.starts_at > now,
+                Appointment.status.in_((Status.BOOKED, Status.ARRIVED, Status.CANCELLED)),
+            )
+            .order_by(Appointment.starts_at)
+        )
+    )
+
+
+def _kind(appointment: Appointment) -> str:
+    return "call" if is_call(appointment) else "visit"
+
+
+def _facts(appointment: Appointment) -> dict[str, str]:
+    """What the words of a message are made from. A call has no place to come to."""
+    site = clinic_supply.current().sites[appointment.site_id]
+    facts = {
+        "starts_at": appointment.starts_at.isoformat(),
+        "zone": appointment.zone_name,
+        "site": site.name,
+        "phone": site.phone,
+    }
+    return facts if is_call(appointment) else facts | {"address": site.address}
+
+
+def _link(appointment: Appointment, *, public_url: str, now: datetime) -> dict[str, str]:
+    token = mint_link(
+        appointment.patient,
+        appointment.topic,
+        expires_at=appointment.ends_at + LINK_LIVES_ON,
+        now=now,
+    )
+    return {"link": f"{public_url}/my/{token}"}

@@ -1,0 +1,146 @@
+"""Things tests are made of: plain functions with plain defaults. Each writes and flushes."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from scheduler.booking import service as booking
+from scheduler.booking.models import Appointment, Authority
+from scheduler.clinic import service as clinic
+from scheduler.clinic.models import NeedKind, Resource, ResourceKind, ServiceCode, Site
+from scheduler.patients import service as patients
+from scheduler.patients.models import Patient
+
+ZONE = "America/New_York"
+ALWAYS = date(2020, 1, 1)
+MONDAY = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+WHOLE_WEEK = range(7)
+
+
+def at(hour: int, minute: int = 0, *, days: int = 1) -> datetime:
+    """Return a wall time in Woburn, by default the day after the tests' Monday, in UTC."""
+    return datetime(2026, 3, 2, tzinfo=UTC).replace(hour=hour, minute=minute) + timedelta(
+        days=days, hours=5
+    )
+
+
+def services() -> None:
+    """The four services as the clinic runs them."""
+    infusion = (
+        (NeedKind.CHAIR, 0, 95, None, False),
+        (NeedKind.PERSON, 0, 85, "nurse", False),
+        (NeedKind.STARTS, 15, 30, None, False),
+    )
+    clinic.add_service(
+        ServiceCode.CALL,
+        "Consultation call",
+        visit_minutes=15,
+        notice_minutes=120,
+        horizon_days=30,
+        is_online=True,
+        needs=((NeedKind.PERSON, 0, 15, "calls", True),),
+    )
+    for code, name in (
+        (ServiceCode.FIRST_INFUSION, "First infusion"),
+        (ServiceCode.INFUSION, "Infusion"),
+    ):
+        clinic.add_service(
+            code,
+            name,
+            visit_minutes=85,
+            notice_minutes=24 * 60,
+            horizon_days=180,
+            needs_authority=True,
+            needs=infusion,
+        )
+    clinic.add_service(
+        ServiceCode.CHAT,
+        "Follow-up chat",
+        visit_minutes=20,
+        notice_minutes=120,
+        horizon_days=60,
+        needs=((NeedKind.PERSON, 0, 20, "chats", True),),
+    )
+
+
+def site(code: str = "woburn", name: str = "Woburn", *, chairs: int = 2, starts: int = 2) -> Site:
+    """A site open 8 to 6 every day."""
+    made = clinic.add_site(
+        code,
+        name,
+        zone_name=ZONE,
+        address=f"1 Main Street, {name}, MA",
+        phone="+17815550100",
+        starts=starts,
+    )
+    clinic.open_weekly(made, WHOLE_WEEK, time(8), time(18), valid_from=ALWAYS)
+    for number in range(1, chairs + 1):
+        clinic.add_resource(ResourceKind.CHAIR, f"Chair {number}", site_id=made.id, position=number)
+    return made
+
+
+def person(
+    where: Site, name: str = "Ines Roy", *, skills: tuple[str, ...] = ("calls",), lanes: int = 1
+) -> Resource:
+    """Somebody who works at a site from 8 to 6 every day."""
+    made = clinic.add_resource(ResourceKind.PERSON, name, lanes=lanes, skills=skills)
+    clinic.add_shift(made, where, WHOLE_WEEK, time(8), time(18), valid_from=ALWAYS)
+    return made
+
+
+def clinic_day(*, chairs: int = 2, callers: int = 1, nurses: int = 1) -> Site:
+    """Services and one site with chairs, callers and nurses of three lanes each."""
+    services()
+    where = site(chairs=chairs)
+    for number in range(callers):
+        person(where, f"Caller {number + 1}")
+    for number in range(nurses):
+        person(where, f"Nurse {number + 1}", skills=("nurse",), lanes=3)
+    return where
+
+
+def patient(
+    given: str = "Ana", family: str = "Duarte", *, now: datetime = MONDAY, **details: object
+) -> Patient:
+    """Somebody known, with a mobile."""
+    known: dict[str, object] = {"mobile": "+17815550111", "email": "ana@example.org"}
+    return patients.add(given, family, actor="staff:1", now=now, **(known | details))  # type: ignore[arg-type]
+
+
+def call(
+    where: Site,
+    who: Patient,
+    starts_at: datetime | None = None,
+    *,
+    now: datetime = MONDAY,
+    **more: object,
+) -> Appointment:
+    """A consultation call, booked by the desk."""
+    return booking.book(
+        ServiceCode.CALL,
+        where.id,
+        starts_at or at(10),
+        who,
+        actor="staff:1",
+        now=now,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def infusion(
+    where: Site,
+    who: Patient,
+    starts_at: datetime | None = None,
+    *,
+    now: datetime = MONDAY,
+    **more: object,
+) -> Appointment:
+    """An infusion, on a clinician's word."""
+    return booking.book(
+        ServiceCode.INFUSION,
+        where.id,
+        starts_at or at(10),
+        who,
+        actor="staff:1",
+        now=now,
+        authority=(Authority.OVERRIDE, "staff:1", "Known to the clinic."),
+        **more,  # type: ignore[arg-type]
+    )

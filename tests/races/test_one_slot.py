@@ -1,0 +1,107 @@
+"""Thirty-two people want one slot at once: one gets it, the others hear so, nobody waits long."""
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from scheduler.clinic.models import ServiceCode
+from scheduler.core.db import db
+from tests import make
+from tests.conftest import Keep
+from tests.races.bookers import PROCESSES, Race, rush
+
+pytestmark = pytest.mark.serial
+
+
+@pytest.fixture
+def crowd(app: Flask, keep: Keep) -> tuple[int, list[int]]:
+    """A site with one caller, and as many people as there are processes."""
+    with keep():
+        where = make.clinic_day(callers=1)
+        people = [
+            make.patient(f"Guest{n}", "Crowd", mobile=None, email=None) for n in range(PROCESSES)
+        ]
+        found = where.id, [p.id for p in people]
+    with app.app_context():
+        db.engine.dispose()
+    return found
+
+
+@pytest.fixture
+def without_constraint(app: Flask, keep: Keep) -> None:
+    """The same database with its law taken away."""
+    with keep() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            session.execute(sa.text("DROP TRIGGER ex_claim_no_overlap_insert"))
+            session.execute(sa.text("DROP TRIGGER ex_claim_no_overlap_update"))
+        else:
+            session.execute(sa.text("ALTER TABLE claim DROP CONSTRAINT ex_claim_no_overlap"))
+
+
+def overlaps(app: Flask) -> int:
+    """Count pairs of claims of one lane that share a moment: the oracle, in plain SQL."""
+    with app.app_context():
+        return int(
+            db.session.scalar(
+                sa.text(
+                    "SELECT count(*) FROM claim a JOIN claim b ON a.lane_id = b.lane_id "
+                    "AND a.id < b.id AND a.starts_at < b.ends_at AND b.starts_at < a.ends_at"
+                )
+            )
+            or 0
+        )
+
+
+def booked(app: Flask) -> int:
+    """Count what the book says."""
+    with app.app_context():
+        return int(db.session.scalar(sa.text("SELECT count(*) FROM appointment")) or 0)
+
+
+def run(database_url: str, crowd: tuple[int, list[int]], *, lock_off: bool = False) -> Race:
+    """Hold the race."""
+    site_id, people = crowd
+    return rush(
+        database_url,
+        ServiceCode.CALL,
+        site_id,
+        make.at(10),
+        people,
+        now=make.MONDAY,
+        lock_off=lock_off,
+    )
+
+
+def test_one_of_thirty_two_is_booked_and_none_deadlocks(
+    app: Flask, database_url: str, crowd: tuple[int, list[int]]
+) -> None:
+    race = run(database_url, crowd)
+
+    print(race.line("one slot"))
+    assert race.counts == {"booked": 1, "slot-taken": PROCESSES - 1}
+    assert booked(app) == 1
+    assert overlaps(app) == 0
+
+
+def test_with_only_the_lock_off_the_database_still_refuses(
+    app: Flask, database_url: str, crowd: tuple[int, list[int]]
+) -> None:
+    race = run(database_url, crowd, lock_off=True)
+
+    print(race.line("lock off"))
+    assert overlaps(app) == 0
+    assert booked(app) == race.counts["booked"] == 1
+
+
+def test_with_lock_and_constraint_off_the_race_is_lost(
+    app: Flask,
+    database_url: str,
+    crowd: tuple[int, list[int]],
+    without_constraint: None,
+) -> None:
+    """Negative control: the harness sees double bookings when there are some."""
+    race = run(database_url, crowd, lock_off=True)
+
+    print(race.line("both off"))
+    assert booked(app) > 1
+    assert overlaps(app) > 0
