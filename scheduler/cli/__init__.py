@@ -2,9 +2,10 @@
 
 from flask import Flask
 
-from scheduler.cli import schema
+from scheduler.cli import people, schema
 
 
 def join(app: Flask) -> None:
     """Give the app its commands."""
+    app.cli.add_command(people.group)
     app.cli.add_command(schema.group)
