@@ -56,8 +56,8 @@ def document(visit: CalendarVisit, *, method: Method = "REQUEST", now: datetime)
     calendar.add("calscale", "GREGORIAN")
     calendar.add("method", method)
     calendar.add_component(_entry(visit, method, now))
-    text: bytes = calendar.to_ical()
-    return text
+    written: bytes = calendar.to_ical()
+    return written
 
 
 def _entry(visit: CalendarVisit, method: Method, now: datetime) -> Event:

@@ -133,6 +133,29 @@ def restore(number: str, *, wording: str, origin: str, now: datetime) -> list[Pa
     return restored
 
 
+def hand_over(since: Patient, target: Patient, *, actor: str, origin: str, now: datetime) -> None:
+    """Carry an enquirer's consent to the patient they turned out to be.
+
+    Only what stands, and only for the number the patient has: a stop is the number's anyway.
+    """
+    if not since.mobile or since.mobile != target.mobile:
+        return
+    granted = _newest_grant(since.id, since.mobile)
+    if granted is None or is_stopped(since.mobile, for_patient=since.id):
+        return
+    if _newest_grant(target.id, since.mobile) is None or not standing(target).may_text:
+        _write(
+            ConsentAct.GRANTED,
+            target.id,
+            since.mobile,
+            granted.wording,
+            granted.source,
+            actor,
+            origin,
+            now,
+        )
+
+
 def may_text(patient: Patient, *, now: datetime) -> bool:
     """Say whether texts about appointments may go to this patient's mobile at `now`."""
     return standing(patient).may_text
@@ -187,9 +210,8 @@ def ledger(patient: Patient) -> list[ConsentEntry]:
     mine = ConsentEntry.patient_id == patient.id
     if patient.mobile:
         mine = mine | (ConsentEntry.number == patient.mobile)
-    return list(
-        db.session.scalars(select(ConsentEntry).where(mine).order_by(ConsentEntry.id.desc()))
-    )
+    lines = select(ConsentEntry).where(mine).order_by(ConsentEntry.id.desc())
+    return list(db.session.scalars(lines))
 
 
 def _newest_grant(patient_id: int, number: str) -> ConsentEntry | None:

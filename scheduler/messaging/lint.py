@@ -55,8 +55,11 @@ def faults(
         wrong.append("hides its link behind a shortener")
     if not is_text:
         return wrong if subject else [*wrong, "has no subject"]
-    if subject:
-        wrong.append("a text has no subject")
+    return wrong + _text_faults(body, template)
+
+
+def _text_faults(body: str, template: str) -> list[str]:
+    wrong = []
     if not body.startswith(f"{CLINIC}:"):
         wrong.append("does not begin with who we are")
     if template not in _NEED_NO_STOP and not _STOP_IS_SAID.search(body):

@@ -40,6 +40,7 @@ PROVIDER = "provider:texts"
 NOT_SENT = "not-sent"
 _WAITING = (State.QUEUED, State.CLAIMED)
 _MOST_JUDGED = 25  # in one transaction, so that a backlog never holds the write lock for long
+_LONGEST_DELAY = timedelta(hours=1)
 _ONCE_MORE_AFTER = timedelta(hours=2)
 _NEVER_AGAIN = ":once-more"
 
@@ -125,20 +126,22 @@ def ask(
     now: datetime,
     is_reply: bool = False,
 ) -> Message | None:
-    """Have one message of this template waiting for `patient`: a new one, or the one that waits.
+    """See to it that one word about `topic` waits to be said, however often it is asked for.
 
-    The one that waits is put off to the new moment (or brought forward, when the patient's own
-    act asks), so several acts in a row end in one message that says how things stand then. A
-    template that belongs to one thing (a calendar entry) is told apart by its topic.
+    One that waits already is kept. A later asking moves it back, so that each change has its
+    time to be undone, but never beyond an hour after the first; one that is due stays due.
+
+    Returns:
+        The waiting row, or None when there is nobody to reach.
     """
     waiting = db.session.scalar(
         select(Message)
         .where(
-            Message.patient_id == patient.id,
+            Message.topic == topic,
             Message.template == template,
             Message.channel == channel,
+            Message.patient_id == patient.id,
             Message.state == State.QUEUED,
-            Message.topic == topic,
         )
         .order_by(Message.id)
         .limit(1)
@@ -151,27 +154,28 @@ def ask(
             patient=patient,
             facts=facts,
             topic=topic,
-            dedupe_key=f"{template}:{topic}:{tokens.public_id()}",
+            dedupe_key=f"ask:{tokens.public_id()}",
             send_after=send_after,
             expires_at=expires_at,
             now=now,
             is_reply=is_reply,
         )
-    waiting.send_after = send_after
+    if send_after <= now:
+        waiting.send_after = min(waiting.send_after, now)
+    elif waiting.send_after > now:
+        later = min(send_after, waiting.created_at + _LONGEST_DELAY)
+        waiting.send_after = max(waiting.send_after, later)
     waiting.expires_at = max(waiting.expires_at, expires_at)
     waiting.is_reply = waiting.is_reply or is_reply
     db.session.flush()
     return waiting
 
 
-def hand_over(since_id: int, into_id: int) -> None:
-    """Give one person's messages and texts to another: two records were one person."""
-    for model in (Message, InboundText):
+def hand_over(since_id: int, target_id: int) -> None:
+    """Give one patient's messages, sent and waiting, and texts to another: they are one person."""
+    for table in (Message, InboundText):
         db.session.execute(
-            update(model)
-            .where(model.patient_id == since_id)
-            .values(patient_id=into_id)
-            .execution_options(synchronize_session="fetch")
+            update(table).where(table.patient_id == since_id).values(patient_id=target_id)
         )
 
 
@@ -340,21 +344,35 @@ def _reach(message: Message, patient: Patient | None, now: datetime) -> Verdict 
         return Drop("its time has passed", State.EXPIRED)
     if patient is not None and patient.is_deceased:
         return Drop("nobody to reach", State.SUPPRESSED)
-    answers = message.template in rules.REPLIES
-    if patient is not None and not answers:
-        current = patient.mobile if message.channel is Channel.SMS else patient.email
-        if not current:
-            return Drop("no address to reach them by", State.SUPPRESSED)
-        message.recipient = current
-        message.language = patient.language
-    if message.channel is not Channel.SMS:
-        return None
-    if answers:
-        stopped = consent.is_stopped(message.recipient)
-        if stopped and message.template not in rules.EVEN_WHEN_STOPPED:
-            return Drop("the number said stop", State.SUPPRESSED)
-        return None
-    if patient is None or not consent.may_text(patient, now=now):
+    if message.template in rules.REPLIES:
+        return _reach_back(message)
+    if patient is None or not _readdress(message, patient):
+        return Drop("no address to reach them by", State.SUPPRESSED)
+    if message.channel is Channel.SMS:
+        return _reach_by_text(message, patient, now)
+    return None
+
+
+def _reach_back(message: Message) -> Verdict | None:
+    """An answer goes to the number that wrote, unless it said stop."""
+    allowed = message.template in rules.EVEN_WHEN_STOPPED
+    if not allowed and consent.is_stopped(message.recipient):
+        return Drop("the number said stop", State.SUPPRESSED)
+    return None
+
+
+def _readdress(message: Message, patient: Patient) -> bool:
+    """Send to where they are reached by now, in the language they read by now."""
+    current = patient.mobile if message.channel is Channel.SMS else patient.email
+    if not current:
+        return False
+    message.recipient = current
+    message.language = patient.language
+    return True
+
+
+def _reach_by_text(message: Message, patient: Patient, now: datetime) -> Verdict | None:
+    if not consent.may_text(patient, now=now):
         return Drop("no consent to texts", State.SUPPRESSED)
     if message.is_reply:
         return None
@@ -416,7 +434,8 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
         raise Unfit("; ".join(wrong))
     message.sent_as = template
     message.topic = verdict.topic or message.topic
-    message.facts = {**message.facts, "memo": dict(verdict.memo)}
+    if verdict.memo is not None:
+        message.facts = {**message.facts, "memo": dict(verdict.memo)}
     message.template_version = words.version
     message.body = f"{words.subject}\n\n{words.kept}" if words.subject else words.kept
     message.body_print = body_print(message.recipient, words.body)
@@ -435,8 +454,8 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
         view=replace(
             view,
             template=template,
-            recipient=message.recipient,
             topic=message.topic,
+            recipient=message.recipient,
             facts=dict(message.facts),
         ),
     )

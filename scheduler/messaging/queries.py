@@ -97,9 +97,8 @@ def unanswered() -> list[Unanswered]:
 
 def known_refs(refs: Sequence[str]) -> set[str]:
     """Return which of these provider references belong to a message already."""
-    return set(
-        db.session.scalars(select(Message.provider_ref).where(Message.provider_ref.in_(refs)))
-    ) - {None}
+    known = db.session.scalars(select(Message.provider_ref).where(Message.provider_ref.in_(refs)))
+    return {ref for ref in known if ref}
 
 
 def of_patient(patient_id: int, *, limit: int = 100) -> Sequence[Message]:
@@ -143,7 +142,8 @@ def conversation(number: str, *, limit: int = 100) -> list[Message | InboundText
             return item.received_at
         return item.sending_at or item.created_at
 
-    return sorted([*out, *back], key=at)[-limit:]
+    both: list[Message | InboundText] = [*out, *back]
+    return sorted(both, key=at)[-limit:]
 
 
 def unread(*, limit: int = 100) -> Sequence[InboundText]:

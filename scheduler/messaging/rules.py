@@ -288,7 +288,8 @@ _STOP_SAID = re.compile(
     r"|leave me alone|wrong number)\b"
     r"|\b(no mas|no quiero|dejen? de|paren? de|no me)\b.*"
     r"\b(mensajes?|textos?|escrib\w+|envi\w+|mand\w+|texte\w+)\b"
-    r"|\b(nao quero|parem? de|nao me|chega de)\b.*\b(mensage\w+|textos?|envi\w+|mand\w+|escrev\w+)\b"
+    r"|\b(nao quero|parem? de|nao me|chega de)\b.*"
+    r"\b(mensage\w+|textos?|envi\w+|mand\w+|escrev\w+)\b"
 )
 _CHANGE_SAID = re.compile(
     r"\b(reschedul\w+|(cant|cannot|can not) (make|come)|(need|want|like) to (change|move|cancel)"

@@ -11,7 +11,7 @@ What a text may say comes from facts, which are plain words so that they can wai
     site        the site's name                  -> {site}
     address     where to come; absent for a call -> {place}, else "We will call you."
     phone       E.164                            -> {phone}
-    visits      JSON, see `dates`                -> {dates}
+    visits      JSON: [[starts_at, zone, site or ""], ...] -> {dates}, as many as fit two parts
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from babel.dates import format_skeleton, format_time
 from babel.messages.pofile import read_po
 
 from scheduler.core.phone import shown
-from scheduler.messaging.gsm import fit
+from scheduler.messaging.gsm import MOST_PARTS, cost, fit
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "templates" / "messages"
@@ -41,7 +41,6 @@ CHOSEN_LATE = frozenset({"changed", "cancelled"})
 
 _NAME = re.compile(r"\{([^{}]*)\}")
 _MASK = "[link]"
-MOST_DATES = 8
 
 
 class NoSuchText(LookupError):
@@ -123,22 +122,6 @@ def when(moment: datetime, zone: ZoneInfo, language: str) -> str:
     return f"{day}, {clock}".replace("\u202f", " ").replace("\u00a0", " ")
 
 
-def dates(visits: str, language: str) -> str:
-    """Return several moments in few words, each site once: "Mon, Mar 16, 10:00 AM; … Woburn".
-
-    `visits` is JSON: [[moment, zone, site], …] in order of time. Eight fit two parts of a text;
-    of more the first eight are named, and how many follow.
-    """
-    rows = [(datetime.fromisoformat(at), ZoneInfo(z), site) for at, z, site in json.loads(visits)]
-    parts = []
-    for index, (moment, zone, site) in enumerate(rows[:MOST_DATES]):
-        last = index + 1 == min(len(rows), MOST_DATES)
-        ends_run = last or rows[index + 1][2] != site
-        parts.append(when(moment, zone, language) + (f" {site}" if ends_run else ""))
-    more = f" +{len(rows) - MOST_DATES}" if len(rows) > MOST_DATES else ""
-    return "; ".join(parts) + more
-
-
 def render(
     template: str, language: str, facts: Mapping[str, str], links: Mapping[str, str]
 ) -> Words:
@@ -150,15 +133,39 @@ def render(
     """
     text = written(template, language)
     given = _given(language, facts)
+    visits = json.loads(facts["visits"]) if facts.get("visits") else []
+    for shown_visits in range(len(visits), 0, -1):
+        given["dates"] = _dates(visits, shown_visits, language)
+        words = _finish(template, language, text, given, links)
+        if words.subject or cost(words.body).parts <= MOST_PARTS:
+            return words
+    return _finish(template, language, text, given, links)
+
+
+def _finish(
+    template: str, language: str, text: str, given: Mapping[str, str], links: Mapping[str, str]
+) -> Words:
     head, _, rest = text.partition("\n\n")
     has_subject = head.startswith("Subject: ")
     subject = _fill(head.removeprefix("Subject: "), given) if has_subject else None
     body = rest if has_subject else text
-    masked = given | dict.fromkeys(links, _MASK)
-    full, kept = _fill(body, given | dict(links)), _fill(body, masked)
+    full = _fill(body, {**given, **links})
+    kept = _fill(body, {**given, **dict.fromkeys(links, _MASK)})
     if not has_subject:
         full, kept = fit(full), fit(kept)
     return Words(subject, full, kept, version(template, language))
+
+
+def _dates(visits: list[list[str]], count: int, language: str) -> str:
+    """Say the first `count` of some visits, and how many more there are."""
+    said = []
+    for starts_at, zone, site in visits[:count]:
+        moment = when(datetime.fromisoformat(starts_at), ZoneInfo(zone), language)
+        said.append(f"{moment}, {site}" if site else moment)
+    if count < len(visits):
+        more = written("phrases/and-more", language)
+        said.append(_fill(more, {"count": str(len(visits) - count)}))
+    return "; ".join(said)
 
 
 def _given(language: str, facts: Mapping[str, str]) -> dict[str, str]:
@@ -174,8 +181,6 @@ def _given(language: str, facts: Mapping[str, str]) -> dict[str, str]:
         given["phone"] = shown(facts["phone"])
     if facts.get("site"):
         given["site"] = facts["site"]
-    if facts.get("visits"):
-        given["dates"] = dates(facts["visits"], language)
     address = facts.get("address")
     given["place"] = (
         ", ".join(part for part in (facts.get("site"), address) if part)

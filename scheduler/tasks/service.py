@@ -93,16 +93,6 @@ def close_by_event(kind: str, topic: str, outcome: str, *, actor: str, now: date
     return True
 
 
-def hand_over(since_id: int, into_id: int) -> None:
-    """Give one person's tasks to another: two records were one person."""
-    db.session.execute(
-        update(Task)
-        .where(Task.patient_id == since_id)
-        .values(patient_id=into_id)
-        .execution_options(synchronize_session="fetch")
-    )
-
-
 def assign(task_id: int, assignee: str | None, *, version: int, actor: str, now: datetime) -> Task:
     """Give a task to somebody ("staff:3"), or back to everybody.
 
@@ -126,6 +116,11 @@ def assign(task_id: int, assignee: str | None, *, version: int, actor: str, now:
         assignee=assignee,
     )
     return task
+
+
+def hand_over(since_id: int, target_id: int) -> None:
+    """Give one patient's tasks to another: they are one person."""
+    db.session.execute(update(Task).where(Task.patient_id == since_id).values(patient_id=target_id))
 
 
 def _open(kind: str, topic: str) -> Task | None:
