@@ -38,6 +38,7 @@ Judge = Callable[[MessageView], Verdict]
 TEXTS_STOPPED = "texts-stopped"
 PROVIDER = "provider:texts"
 NOT_SENT = "not-sent"
+_OUT = frozenset({State.SENT, State.DELIVERED, State.UNDELIVERED})
 _WAITING = (State.QUEUED, State.CLAIMED)
 _MOST_JUDGED = 25  # in one transaction, so that a backlog never holds the write lock for long
 _LONGEST_DELAY = timedelta(hours=1)
@@ -436,6 +437,7 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
     message.topic = verdict.topic or message.topic
     if verdict.memo is not None:
         message.facts = {**message.facts, "memo": dict(verdict.memo)}
+    message.facts = {**message.facts, "said": dict(verdict.facts)}
     message.template_version = words.version
     message.body = f"{words.subject}\n\n{words.kept}" if words.subject else words.kept
     message.body_print = body_print(message.recipient, words.body)
@@ -528,20 +530,21 @@ def note_sent(
     *,
     status: str | None = None,
     now: datetime,
-) -> bool:
-    """Note that the provider has the message; True when that was news.
+) -> MessageView | None:
+    """Note that the provider has the message.
 
-    Good at any time: it is evidence, whoever holds the row by now.
+    Good at any time: it is evidence, whoever holds the row by now. Returns the message when this
+    is how we learn that it went out, so that whoever must know can be told; else None.
     """
     message = _locked(message_id)
     if message is None:
-        return False
+        return None
     if message.provider_ref is None:
         message.provider_ref = provider_ref
     elif message.provider_ref != provider_ref:
         log.warning("message %s was taken twice by the provider", message.id)
     reported = rules.REPORTED.get(status or "sent", State.SENT)
-    return _advance(message, reported, status, now)
+    return _learn(message, reported, status, now)
 
 
 def note_refused(
@@ -597,17 +600,18 @@ def record_report(
     error_code: str | None = None,
     *,
     now: datetime,
-) -> bool:
+) -> MessageView | None:
     """Take in a signed report about the message whose callback address this is.
 
-    The same report twice, one that comes late, and one about nothing we know have no effect;
-    True when it was news. A report is evidence for a message without an answer too.
+    The same report twice, one that comes late, and one about nothing we know have no effect. A
+    report is evidence for a message without an answer too: then, as with `note_sent`, the message
+    is returned when this is how we learn that it went out.
     """
     message = db.session.scalar(
         select(Message).where(Message.public_id == public_id).with_for_update()
     )
     if message is None:
-        return False
+        return None
     report = DeliveryReport(
         message_id=message.id,
         provider_ref=provider_ref,
@@ -619,17 +623,17 @@ def record_report(
         with db.session.begin_nested():
             db.session.add(report)
     except IntegrityError:
-        return False
+        return None
     reported = rules.REPORTED.get(status)
     if message.provider_ref is None:
         message.provider_ref = provider_ref
     elif message.provider_ref != provider_ref and reported is not State.DELIVERED:
-        return False  # about another try than the one that counts
+        return None  # about another try than the one that counts
     if reported is None:
-        return False
+        return None
     if error_code:
         message.error_code = error_code
-    return _advance(message, reported, status, now)
+    return _learn(message, reported, status, now)
 
 
 def settle_unanswered(message_id: int, *, now: datetime) -> State | None:
@@ -712,19 +716,23 @@ def stop_texts(reason: str, *, now: datetime) -> None:
 # ---------------------------------------------------------------- inside
 
 
-def _advance(message: Message, reported: State, status: str | None, now: datetime) -> bool:
-    if status and (message.provider_status is None or rules.moves_forward(message.state, reported)):
-        message.provider_status = status
+def _learn(
+    message: Message, reported: State, status: str | None, now: datetime
+) -> MessageView | None:
+    """Move the message forward; return it when it was not known before to have gone out."""
+    was_out = message.state in _OUT
     if not rules.moves_forward(message.state, reported):
-        return False
+        return None
     message.state = reported
+    message.provider_status = status
     message.settled_at = now
     message.lease_until = None
     message.claimed_by = None
     if reported in {State.UNDELIVERED, State.FAILED}:
         _not_delivered(message, now)
     db.session.flush()
-    return True
+    is_out = reported in {State.SENT, State.DELIVERED}
+    return _view(message) if is_out and not was_out else None
 
 
 def _not_delivered(message: Message, now: datetime) -> None:

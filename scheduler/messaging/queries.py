@@ -243,7 +243,7 @@ def open_question(number: str, *, now: datetime) -> Question | None:
     return Question(
         topic=message.topic,
         patient_id=message.patient_id,
-        facts={k: v for k, v in message.facts.items() if isinstance(v, str)},
+        facts=dict(message.facts.get("said") or {}),
         asked_at=message.sending_at or message.created_at,
     )
 
