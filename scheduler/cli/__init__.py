@@ -2,10 +2,11 @@
 
 from flask import Flask
 
-from scheduler.cli import people, schema
+from scheduler.cli import people, schema, worker
 
 
 def join(app: Flask) -> None:
     """Give the app its commands."""
     app.cli.add_command(people.group)
     app.cli.add_command(schema.group)
+    app.cli.add_command(worker.command)

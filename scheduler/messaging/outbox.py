@@ -435,7 +435,7 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
         raise Unfit("; ".join(wrong))
     message.sent_as = template
     message.topic = verdict.topic or message.topic
-    if verdict.memo is not None:
+    if verdict.memo:
         message.facts = {**message.facts, "memo": dict(verdict.memo)}
     message.facts = {**message.facts, "said": dict(verdict.facts)}
     message.template_version = words.version

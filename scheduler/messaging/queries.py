@@ -40,6 +40,15 @@ def sending_is_blocked(inbound_url: str | None) -> Blocked | None:
     return None
 
 
+def have_come_in(refs: Sequence[str]) -> set[str]:
+    """Return which of these texts were taken in already."""
+    return set(
+        db.session.scalars(
+            select(InboundText.provider_ref).where(InboundText.provider_ref.in_(refs))
+        )
+    )
+
+
 def is_due(*, now: datetime, channels: Sequence[Channel]) -> bool:
     """Say whether anything waits to be sent; reads only."""
     return (
@@ -66,7 +75,6 @@ class Unanswered:
     recipient: str
     body_print: str
     sending_at: datetime
-    twins: int  # how many such rows hold the same words for the same number, this one included
 
 
 def unanswered() -> list[Unanswered]:
@@ -74,12 +82,6 @@ def unanswered() -> list[Unanswered]:
     rows = db.session.scalars(
         select(Message).where(Message.state == State.AMBIGUOUS).order_by(Message.sending_at)
     ).all()
-    open_rows = db.session.execute(
-        select(Message.body_print, func.count())
-        .where(Message.state.in_((State.AMBIGUOUS, State.SENDING)))
-        .group_by(Message.body_print)
-    ).all()
-    twins: dict[str | None, int] = {row[0]: row[1] for row in open_rows}
     return [
         Unanswered(
             message_id=row.id,
@@ -88,11 +90,25 @@ def unanswered() -> list[Unanswered]:
             recipient=row.recipient,
             body_print=row.body_print or "",
             sending_at=row.sending_at,
-            twins=twins.get(row.body_print, 1),
         )
         for row in rows
         if row.sending_at is not None
     ]
+
+
+def twins_of(body_print: str) -> int:
+    """Return how many messages with these words to this number may be out without an answer."""
+    return (
+        db.session.scalar(
+            select(func.count())
+            .select_from(Message)
+            .where(
+                Message.body_print == body_print,
+                Message.state.in_((State.AMBIGUOUS, State.SENDING)),
+            )
+        )
+        or 0
+    )
 
 
 def known_refs(refs: Sequence[str]) -> set[str]:
@@ -210,7 +226,6 @@ class Question:
 
     topic: str
     patient_id: int | None
-    facts: dict[str, str]
     asked_at: datetime
 
 
@@ -243,9 +258,24 @@ def open_question(number: str, *, now: datetime) -> Question | None:
     return Question(
         topic=message.topic,
         patient_id=message.patient_id,
-        facts=dict(message.facts.get("said") or {}),
         asked_at=message.sending_at or message.created_at,
     )
+
+
+def last_said(topic: str, number: str) -> dict[str, str]:
+    """Return the facts in the words of the newest question about a topic to a number."""
+    message = db.session.scalar(
+        select(Message)
+        .where(
+            Message.topic == topic,
+            Message.recipient == number,
+            func.coalesce(Message.sent_as, Message.template).in_(rules.ASKING),
+            Message.sending_at.is_not(None),
+        )
+        .order_by(Message.sending_at.desc())
+        .limit(1)
+    )
+    return dict(message.facts.get("said") or {}) if message else {}
 
 
 def _changed_since(question: Message) -> bool:

@@ -157,11 +157,15 @@ def _finish(
 
 
 def _dates(visits: list[list[str]], count: int, language: str) -> str:
-    """Say the first `count` of some visits, and how many more there are."""
+    """Say the first `count` of some visits, a site once for those that follow one another there.
+
+    "Mon, Mar 16, 10:00 AM; Wed, Mar 18, 10:00 AM, Woburn; and 4 more".
+    """
     said = []
-    for starts_at, zone, site in visits[:count]:
+    for index, (starts_at, zone, site) in enumerate(visits[:count]):
         moment = when(datetime.fromisoformat(starts_at), ZoneInfo(zone), language)
-        said.append(f"{moment}, {site}" if site else moment)
+        is_last_there = index + 1 == count or visits[index + 1][2] != site
+        said.append(f"{moment}, {site}" if site and is_last_there else moment)
     if count < len(visits):
         more = written("phrases/and-more", language)
         said.append(_fill(more, {"count": str(len(visits) - count)}))

@@ -40,6 +40,7 @@ T = TypeVar("T")
 #: What TLS says when the two never agreed to talk, so that nothing was sent.
 _HANDSHAKE = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS"}
 _LIST_LENGTH = 40
+_INBOUND_LENGTH = 500
 _CLOCKS_DIFFER = timedelta(minutes=2)
 
 
@@ -121,23 +122,23 @@ class TwilioTexts:
             raise Unreachable(type(trouble).__name__) from None
         traces = []
         for text in listed:
-            made_at = text.date_created or text.date_sent
-            if made_at is None or str(text.direction or "").startswith("inbound"):
+            moment = text.date_created or text.date_sent
+            if moment is None or str(text.direction or "").startswith("inbound"):
                 continue
-            made_at = made_at if made_at.tzinfo else made_at.replace(tzinfo=UTC)
+            made_at = _aware(moment)
             if made_at >= sought.sending_at - _CLOCKS_DIFFER:
                 known = body_print(sought.recipient, text.body or "")
                 traces.append(Trace(text.sid, text.status, made_at, known))
         return traces
 
-    def came_in(self, since: datetime) -> list[tuple[str, str, str]]:
-        """Return texts to our number since a moment: (reference, from, body), oldest first.
+    def came_in(self, since: datetime) -> list[tuple[str, str, str, datetime]]:
+        """Return texts to us since a moment: (reference, from, body, when), oldest first.
 
         Raises:
             Unreachable: Twilio could not be asked.
         """
         line = _Line(self._api_url)
-        filters: dict[str, Any] = {"date_sent_after": since, "limit": 200}
+        filters: dict[str, Any] = {"date_sent_after": since, "limit": _INBOUND_LENGTH}
         if self._from:
             filters["to"] = self._from
         try:
@@ -145,9 +146,10 @@ class TwilioTexts:
         except (requests.RequestException, TooLong, TwilioException, ValueError) as trouble:
             raise Unreachable(type(trouble).__name__) from None
         return [
-            (text.sid, text.from_, text.body or "")
+            (text.sid, text.from_, text.body or "", _aware(text.date_created or text.date_sent))
             for text in reversed(listed)
             if str(text.direction or "").startswith("inbound")
+            and (text.date_created or text.date_sent)
         ]
 
     def _client(self, line: "_Line") -> Client:
@@ -216,6 +218,10 @@ def _refusal(status: int, code: str | None, retry_after: timedelta | None) -> Ou
 
 def _code(answer: TwilioRestException | TwilioServiceException) -> str | None:
     return str(answer.code) if answer.code else None
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _never_left(trouble: Exception) -> bool:

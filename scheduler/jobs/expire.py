@@ -1,0 +1,17 @@
+"""Settles messages whose time has passed: late is worse than never."""
+
+from datetime import datetime
+
+from scheduler.core.db import transaction
+from scheduler.messaging import outbox
+
+
+def run(*, now: datetime) -> int:
+    """Expire them in portions, each its own transaction; return how many."""
+    expired = 0
+    while True:
+        with transaction():
+            portion = outbox.expire_old(now=now)
+        expired += portion
+        if portion == 0:
+            return expired

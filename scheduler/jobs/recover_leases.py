@@ -1,0 +1,12 @@
+"""Takes messages from workers that have gone."""
+
+from datetime import datetime
+
+from scheduler.core.db import transaction
+from scheduler.messaging import outbox
+
+
+def run(*, now: datetime) -> tuple[int, int]:
+    """Return what was only claimed to the queue; call ambiguous what was being sent."""
+    with transaction():
+        return outbox.return_expired_leases(now=now)

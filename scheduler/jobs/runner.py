@@ -1,0 +1,205 @@
+"""When each job runs. APScheduler only ticks; the rows say what is due and who may take it.
+
+Any number of workers may run. Nothing is kept between ticks but the database: a tick that was
+missed or doubled loses and repeats nothing.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from types import FrameType
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.blocking import BlockingScheduler
+from flask import Flask
+
+from config import Config
+from scheduler.booking import notices
+from scheduler.core import clock
+from scheduler.core.db import db, transaction
+from scheduler.jobs import beat, catch_up, deliver, expire, reconcile, recover_leases, seal_audit
+from scheduler.messaging import addresses, beats, rules
+from scheduler.messaging.rules import MessageView, Verdict
+from scheduler.messaging.senders.outcomes import Sender
+from scheduler.messaging.senders.simulated import KeptMail, Nobody, SimulatedPhones
+from scheduler.messaging.senders.smtp import SmtpMail
+from scheduler.messaging.senders.twilio import TwilioTexts
+from scheduler.messaging.states import Channel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A job and how often it runs."""
+
+    name: str
+    run: Callable[[], object]
+    every_seconds: float
+
+
+class Worker:
+    """One worker process: its name, its senders, its ticks."""
+
+    def __init__(self, app: Flask, config: Config) -> None:
+        """Join the jobs to the rooms that judge messages and are told of them.
+
+        Raises:
+            ValueError: a lease could run out during a call.
+        """
+        if rules.LEASE < 3 * rules.CALL_LIMIT:
+            raise ValueError("a lease must outlast three calls")
+        self.app = app
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.stopping = threading.Event()
+        self.twilio = twilio_of(config)
+        self.senders = senders_of(config, self.twilio)
+        self._public_url = config.public_url
+        with app.app_context():
+            self.started_at = clock.database_now()
+        self.delivery = deliver.Delivery(
+            worker=self.name,
+            senders=self.senders,
+            judge=self._judge,
+            after_sent=self._after_sent,
+            inbound_url=addresses.inbound(config.public_url) if self.twilio else None,
+            clock=self._now,
+            pace=deliver.Pace(config.texts_per_second, self.stopping.wait),
+            is_stopping=self.stopping.is_set,
+        )
+
+    # The one place where messages are joined to the rooms above: whether one is still true, and
+    # who is told that it went out.
+
+    def _judge(self, message: MessageView, now: datetime) -> Verdict:
+        return notices.judge(message, public_url=self._public_url, now=now)
+
+    def _after_sent(self, message: MessageView, now: datetime) -> None:
+        notices.after_sent(message, now=now)
+
+    def _now(self) -> datetime:
+        return clock.database_now()
+
+    def ticks(self) -> list[Tick]:
+        """Return every job with its beat."""
+        now = self._now
+        ticks = [
+            Tick("deliver", lambda: deliver.run(self.delivery), 1),
+            Tick("beat", lambda: beat.run(self.name, self.started_at, now=now()), 15),
+            Tick("recover-leases", lambda: recover_leases.run(now=now()), 10),
+            Tick(
+                "reconcile",
+                lambda: reconcile.run(self.senders, self.delivery.after_sent, now=now()),
+                20,
+            ),
+            Tick("expire", lambda: expire.run(now=now()), 60),
+            Tick("seal-audit", lambda: seal_audit.run(now=now()), 60),
+        ]
+        if self.twilio is not None:
+            provider = self.twilio
+            ticks.append(Tick("catch-up", lambda: catch_up.run(provider, now=now()), 300))
+        return ticks
+
+    def run(self) -> None:
+        """Tick until SIGTERM or SIGINT; what is running then is finished first."""
+        ticker = BlockingScheduler(
+            timezone="UTC", executors={"default": ThreadPoolExecutor(max_workers=4)}
+        )
+        ticker.add_listener(_heard, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
+        for tick in self.ticks():
+            ticker.add_job(
+                self._in_context(tick.run),
+                "interval",
+                id=tick.name,
+                seconds=tick.every_seconds,
+                next_run_time=clock.now(),
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=30,
+            )
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if not self.stopping.is_set():
+                self.stopping.set()
+                # Not from the handler: it interrupts the very lock that shutting down needs.
+                threading.Thread(target=_shut, args=(ticker,), name="stopping").start()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        log.info("worker %s is up", self.name)
+        ticker.start()
+        with self.app.app_context(), transaction():
+            beats.leave(self.name)
+        with self.app.app_context():
+            db.engine.dispose()
+        log.info("worker %s is done", self.name)
+
+    def _in_context(self, job: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            with self.app.app_context():
+                job()
+
+        return run
+
+
+def twilio_of(config: Config) -> TwilioTexts | None:
+    """Return the way to Twilio, when one is configured."""
+    if not config.sends_by_twilio:
+        return None
+    return TwilioTexts(
+        account_sid=config.twilio_account_sid,
+        auth_token=config.twilio_auth_token,
+        messaging_service_sid=config.twilio_messaging_service_sid,
+        from_number=config.twilio_from,
+        public_url=config.public_url,
+        only_to=None if config.is_production else frozenset(config.allowed_numbers),
+        api_url=config.twilio_api_url,
+    )
+
+
+def senders_of(config: Config, twilio: TwilioTexts | None) -> dict[Channel, Sender]:
+    """Return who carries what in this installation. Only a demo has simulated phones."""
+    texts: Sender
+    mail: Sender
+    if twilio is not None:
+        texts = twilio
+    elif config.is_demo:
+        texts = SimulatedPhones()
+    else:
+        texts = Nobody("no way to send texts is set up")
+    if config.smtp_host:
+        mail = SmtpMail(
+            host=config.smtp_host,
+            port=config.smtp_port,
+            user=config.smtp_user,
+            password=config.smtp_password,
+            starttls=config.smtp_starttls,
+            mail_from=config.mail_from,
+        )
+    elif config.is_demo:
+        mail = KeptMail()
+    else:
+        mail = Nobody("no mail server is set up")
+    return {Channel.SMS: texts, Channel.EMAIL: mail}
+
+
+def _shut(ticker: BlockingScheduler) -> None:
+    """End the ticking, jobs that run first; a signal may come before it has begun."""
+    begun = threading.Event()
+    while not ticker.running:
+        begun.wait(0.05)
+    ticker.shutdown(wait=True)
+
+
+def _heard(event: JobExecutionEvent) -> None:
+    if event.exception is not None:
+        log.error("job %s failed: %s", event.job_id, type(event.exception).__name__)
+    else:
+        log.warning("job %s came too late for its tick", event.job_id)
