@@ -417,6 +417,22 @@ def no_show(
     return _changed(appointment, Event.NO_SHOW, actor=actor, now=now)
 
 
+def strike(
+    appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
+) -> Appointment:
+    """Mark an appointment as one that should never have been written; its time is free."""
+    _lock_row(appointment)
+    _step(appointment, Event.STRIKE, version=version)
+    before = rules.facts(appointment)
+    _release(appointment)
+    appointment.status = Status.IN_ERROR
+    appointment.ended_at = now
+    appointment.sequence += 1
+    _changed(appointment, Event.STRIKE, actor=actor, now=now, before=before)
+    notices.after_change(appointment, actor=actor, now=now, notify=False)
+    return appointment
+
+
 def _wish(
     service: ServiceCode,
     site_id: int,

@@ -30,7 +30,7 @@ _PARTIAL = re.compile(r"\d{4}(-\d{2})?")
 _TAG = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
 
 
-class Unreadable(Exception):  # noqa: N818  a verdict on a line
+class Unreadable(Exception):
     """Why a line is rejected, without a word of what stands in it."""
 
 
