@@ -5,15 +5,20 @@ from flask_wtf.csrf import CSRFProtect
 
 from config import Config
 from scheduler.web import assets, display, errors, fields, i18n, security
-from scheduler.web.guards import Guard, protect, signed_request
+from scheduler.web.guards import Guard, manage_link, protect, public, signed_request
 from scheduler.web.hooks import twilio as twilio_hooks
+from scheduler.web.portal import portal, visit_pages
 
 csrf = CSRFProtect()  # type: ignore[no-untyped-call]
 
 
 def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
     """Say who may go where: every blueprint with its guard, in one list anyone can read."""
-    return [(twilio_hooks.bp, signed_request)]
+    return [
+        (portal, public),
+        (visit_pages, manage_link),
+        (twilio_hooks.bp, signed_request),
+    ]
 
 
 def join(app: Flask, config: Config) -> None:

@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint
+from flask import Blueprint, g, render_template, request
 from flask.typing import ResponseReturnValue
+
+from scheduler.booking import queries
+from scheduler.core import clock
+from scheduler.patients.links import open_link
+from scheduler.web import i18n, visitor
 
 Guard = Callable[[], ResponseReturnValue | None]
 
@@ -18,6 +23,24 @@ def protect(blueprint: Blueprint, guard: Guard) -> Blueprint:
 
 def public() -> None:
     """Let anybody in."""
+
+
+def manage_link() -> ResponseReturnValue | None:
+    """Let in a browser that opened a private link a short while ago; to others nothing is there.
+
+    Puts the one appointment it may see into `g.appointment`, and speaks its patient's language
+    unless the browser was told another.
+    """
+    now = clock.now()
+    token = visitor.visit_token(now=now)
+    link = open_link(token, now=now) if token else None
+    appointment = queries.by_topic(link.topic) if link else None
+    if appointment is None:
+        return render_template("portal/gone.html"), 404
+    if not request.cookies.get(i18n.COOKIE):
+        g.language = appointment.patient.language
+    g.appointment = appointment
+    return None
 
 
 def signed_request() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from babel import Locale
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask_babel import Babel, get_locale
 
 LANGUAGES = {"en": "English", "es": "Español", "pt_BR": "Português (Brasil)"}
@@ -41,6 +41,18 @@ def html_lang() -> str:
     return str(get_locale() or Locale("en")).replace("_", "-")
 
 
+def set_cookie(response: Response, code: str) -> None:
+    """Let this browser remember a language for a year."""
+    response.set_cookie(
+        COOKIE,
+        code,
+        max_age=365 * 24 * 60 * 60,
+        httponly=True,
+        samesite="Lax",
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+    )
+
+
 def join(app: Flask) -> None:
     """Let pages speak."""
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(Path(app.root_path).parent / "translations")
@@ -53,12 +65,5 @@ def join(app: Flask) -> None:
     def remember(response: Response) -> Response:
         asked = known(request.args.get("lang"))
         if asked and request.method == "GET" and response.status_code < 400:
-            response.set_cookie(
-                COOKIE,
-                asked,
-                max_age=365 * 24 * 60 * 60,
-                httponly=True,
-                samesite="Lax",
-                secure=app.config["SESSION_COOKIE_SECURE"],
-            )
+            set_cookie(response, asked)
         return response

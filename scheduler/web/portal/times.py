@@ -1,0 +1,195 @@
+"""The free times of a choice of clinics, laid out by day and by part of day."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from flask_babel import gettext as _
+
+from scheduler.availability import grid
+from scheduler.booking import offers
+from scheduler.booking.offers import Audience
+from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.models import ServiceCode
+from scheduler.clinic.supply import SiteSupply
+from scheduler.core.timespan import TimeSpan, day_span
+
+EITHER = "either"
+#: How many days the strip shows at once: two working weeks.
+DAYS_SHOWN = 10
+NOON = time(12)
+EVENING = time(17)
+
+
+@dataclass(frozen=True)
+class Where:
+    """The clinics that may make the call: one, or either."""
+
+    code: str
+    sites: tuple[SiteSupply, ...]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clock the times are told by: the first clinic's."""
+        return self.sites[0].zone
+
+    @property
+    def is_either(self) -> bool:
+        """Say whether the visitor does not mind which clinic."""
+        return self.code == EITHER
+
+    @property
+    def site_ids(self) -> list[int]:
+        """The clinics by number."""
+        return [site.id for site in self.sites]
+
+
+def where(code: str | None) -> Where | None:
+    """Return the clinics called `code` ("woburn", "either"), or None."""
+    supply = clinic_supply.current()
+    if code == EITHER and supply.sites:
+        return Where(EITHER, tuple(supply.sites.values()))
+    site = supply.site(code or "")
+    return Where(site.code, (site,)) if site else None
+
+
+@dataclass(frozen=True)
+class DayChoice:
+    """A day that is open, with how many starts it has left; none is "full"."""
+
+    day: date
+    count: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Morning, afternoon or evening, with its starts in order."""
+
+    name: str
+    moments: list[datetime]
+
+
+@dataclass(frozen=True)
+class Times:
+    """What one page of times shows."""
+
+    where: Where
+    chosen: date | None
+    days: list[DayChoice]
+    earlier: date | None  # a day on the strip's page before this one
+    later: date | None
+    parts: list[Part]
+    next_day: date | None  # where there is room, when the chosen day has none
+    first_day: date
+    last_day: date  # the furthest that can be booked
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clock the times are told by."""
+        return self.where.zone
+
+    @property
+    def is_shut(self) -> bool:
+        """Say whether nobody works on the chosen day, rather than it being full."""
+        return self.chosen is not None and all(d.day != self.chosen for d in self.days)
+
+
+def times(
+    place: Where,
+    chosen: date | None,
+    *,
+    now: datetime,
+    but_hold: int | None = None,
+    but_appointment: int | None = None,
+    besides: datetime | None = None,
+) -> Times:
+    """Return the days and times of a call at `place`, opened at `chosen` or the first free day.
+
+    Args:
+        but_hold: The visitor's own hold, which does not stand in their way.
+        but_appointment: The same for the appointment that is to be moved.
+        besides: A start not worth offering: the time they have already.
+    """
+    zone = place.zone
+    offering = clinic_supply.current().services[ServiceCode.CALL]
+    first = now.astimezone(zone).date()
+    last = (now + offering.horizon).astimezone(zone).date()
+    starts: dict[date, set[datetime]] = {}
+    for site in place.sites:
+        found = _starts(site, now=now, but_hold=but_hold, but_appointment=but_appointment)
+        for day, moments in found.items():
+            starts.setdefault(day, set()).update(moments - {besides} if besides else moments)
+    everything = [DayChoice(day, len(moments)) for day, moments in sorted(starts.items())]
+    free = [d.day for d in everything if d.count]
+    if chosen is None:
+        chosen = free[0] if free else None
+    index = next((i for i, d in enumerate(everything) if chosen and d.day >= chosen), 0)
+    page = index // DAYS_SHOWN * DAYS_SHOWN
+    shown = everything[page : page + DAYS_SHOWN]
+    rest = everything[page + DAYS_SHOWN :]
+    before = everything[max(page - DAYS_SHOWN, 0) : page]
+    return Times(
+        where=place,
+        chosen=chosen,
+        days=shown,
+        earlier=_opening(before),
+        later=_opening(rest),
+        parts=_parts(sorted(starts.get(chosen, ())) if chosen else [], zone),
+        next_day=next((d for d in free if chosen and d > chosen), free[0] if free else None),
+        first_day=first,
+        last_day=last,
+    )
+
+
+def best_site(place: Where, start: datetime, *, now: datetime, but_hold: int | None = None) -> int:
+    """Return which of the clinics should take a call at `start`: the one with most people free.
+
+    When none is free any answer is right: the booking then says that the time is taken.
+    """
+    found = offers.find(
+        ServiceCode.CALL,
+        site_ids=place.site_ids,
+        since=start,
+        until=start + timedelta(minutes=1),
+        now=now,
+        audience=Audience.ONLINE,
+        but_hold=but_hold,
+    )
+    best = max(found, key=lambda o: (o.free, -o.site_id), default=None)
+    return best.site_id if best else place.site_ids[0]
+
+
+def _starts(
+    site: SiteSupply, *, now: datetime, but_hold: int | None, but_appointment: int | None
+) -> dict[date, set[datetime]]:
+    """Return the starts of each open day; an open day without any has an empty set."""
+    offering = clinic_supply.current().services[ServiceCode.CALL]
+    low, high = offers.bounds(
+        offering, now, now + offering.horizon, now=now, audience=Audience.ONLINE
+    )
+    room = offers.room(site, low, high, now=now, but_hold=but_hold, but_appointment=but_appointment)
+    bookable = grid.mask([TimeSpan(low, high)], room.grid)
+    fits = room.starts(offering) & grid.every(site.settings.start_every_minutes, room.grid)
+    first = low.astimezone(site.zone).date()
+    days: dict[date, set[datetime]] = {}
+    for n in range((high.astimezone(site.zone).date() - first).days + 1):
+        day = first + timedelta(days=n)
+        of_day = grid.mask([day_span(day, site.zone)], room.grid)
+        if not room.open & of_day & bookable:
+            continue
+        moments = (room.grid.moment(step) for step in grid.steps_in(fits & of_day))
+        days[day] = {m for m in moments if low <= m < high}
+    return days
+
+
+def _opening(days: list[DayChoice]) -> date | None:
+    """Return the day on which another page of the strip opens: its first free one."""
+    return next((d.day for d in days if d.count), days[0].day if days else None)
+
+
+def _parts(moments: list[datetime], zone: ZoneInfo) -> list[Part]:
+    named: list[Part] = [Part(_("Morning"), []), Part(_("Afternoon"), []), Part(_("Evening"), [])]
+    for moment in moments:
+        wall = moment.astimezone(zone).time()
+        named[(wall >= NOON) + (wall >= EVENING)].moments.append(moment)
+    return [part for part in named if part.moments]
