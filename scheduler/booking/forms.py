@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
 from scheduler.booking.errors import FormUsed
 from scheduler.booking.models import FormToken
@@ -16,9 +16,16 @@ LIVES = timedelta(hours=24)
 def earlier_result(token: str, body: str, *, now: datetime) -> str | None:
     """Return what this form led to before ("appointment:42"), or None when it is unused.
 
+    Two sendings of one form at the same moment wait for one another here (SQLite: the write
+    lock; PostgreSQL: an advisory lock of this transaction), so the second finds the first's
+    result instead of a hold that is gone.
+
     Raises:
         FormUsed: it was used with other words in it.
     """
+    if db.session.get_bind().dialect.name == "postgresql":
+        key = int(digest(token, "form-lock")[:15], 16)
+        db.session.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": key})
     row = db.session.scalar(
         select(FormToken).where(
             FormToken.token_hash == digest(token, "form"), FormToken.created_at > now - LIVES

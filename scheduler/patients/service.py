@@ -91,7 +91,7 @@ def enquire(
     email: str | None,
     language: str,
     pain: Pain,
-    pain_since: PainSince,
+    pain_since: PainSince | None,
     tried: str | None,
     home_site_id: int | None,
     actor: str,

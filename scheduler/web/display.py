@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_datetime, format_skeleton
+from babel.dates import format_date, format_datetime, format_skeleton
 from flask import Flask
 from flask_babel import get_locale, ngettext
 
@@ -30,7 +30,9 @@ def day(value: date | datetime, zone: ZoneInfo | None = None) -> str:
 
 def long_day(value: date | datetime, zone: ZoneInfo | None = None) -> str:
     """Return "Tuesday, March 3"."""
-    return str(format_skeleton("MMMMEEEEd", _local_day(value, zone), locale=_locale()))
+    # Spelled out: asked for by skeleton, Babel answers with the short form.
+    pattern = "EEEE, MMMM d" if _locale().language == "en" else "EEEE, d 'de' MMMM"
+    return format_date(_local_day(value, zone), pattern, locale=_locale())
 
 
 def full_date(value: date | datetime, zone: ZoneInfo | None = None) -> str:

@@ -66,7 +66,7 @@ class DetailsForm(FlaskForm):
             Length(max=EMAIL_LONGEST, message=lazy_gettext("This address is too long.")),
         ],
     )
-    language = RadioField(lazy_gettext("Which language should we speak?"))
+    language = RadioField(lazy_gettext("Which language do you prefer?"))
     pain = RadioField(
         lazy_gettext("What hurts?"),
         validators=[InputRequired(lazy_gettext("Choose what hurts, or “I am not sure”."))],
