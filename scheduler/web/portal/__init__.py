@@ -23,8 +23,13 @@ def _in_language(code: str) -> str:
     return f"{request.path}?{urlencode(kept | {'lang': code})}"
 
 
+def _clinics() -> list[clinic_supply.SiteSupply]:
+    return list(clinic_supply.current().sites.values())
+
+
 def _everywhere() -> dict[str, object]:
-    return {"clinics": list(clinic_supply.current().sites.values()), "in_language": _in_language}
+    # Functions, so that an error page, which uses none of it, asks the database nothing.
+    return {"clinics": _clinics, "in_language": _in_language}
 
 
 for pages_of in (portal, visit_pages):

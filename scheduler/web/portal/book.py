@@ -39,7 +39,8 @@ from scheduler.web.portal import dates, limits, words
 from scheduler.web.portal.details import DetailsForm
 from scheduler.web.portal.times import EITHER, Times, Where, best_site, times, where
 
-PLACES = "portal.where", "portal.time"
+HOLD_DIGITS = 9  # as many as a row's number can have
+YEARS = range(2000, 2100)  # what lies outside was not chosen on one of our pages
 
 
 class Enough(Refusal):
@@ -139,11 +140,10 @@ def book() -> ResponseReturnValue:
         i18n.set_cookie(response, spoken)
         return response
     if request.form.get("more"):
-        _keep_longer(form.hold.data)
-        return _details_page(form, place)
+        return _details_page(form, place, alternatives=_keep_longer(form, place))
     if not form.validate():
-        _keep_longer(form.hold.data)
-        return _details_page(form, place, wrong=form.wrong(), status=422)
+        others_free = _keep_longer(form, place)
+        return _details_page(form, place, wrong=form.wrong(), alternatives=others_free, status=422)
     if form.reference.data:
         return _details_page(form, place, wrong=[(None, _by_phone(place))], status=422)
     return _try_to_book(form, place)
@@ -153,7 +153,7 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
     now = clock.now()
     start = form.start.data
     if start is None:
-        return redirect(url_for("portal.time", site=place.code, again=1), code=303)
+        return _details_page(form, place, alternatives=_keep_longer(form, place), status=422)
     holder = visitor.new_holder()
     try:
         with transaction():
@@ -244,7 +244,7 @@ def _own_hold(number: str | None) -> Hold | None:
     if holder is None or not number or not number.isascii() or not number.isdigit():
         return None
     try:
-        return booking.find_hold(int(number[:15]), holder=holder)
+        return booking.find_hold(int(number[:HOLD_DIGITS]), holder=holder)
     except HoldGone:
         return None
 
@@ -260,13 +260,25 @@ def _newest_hold(holder: str | None) -> Hold | None:
     )
 
 
-def _keep_longer(number: str | None) -> None:
-    """Give the hold ten minutes more; an expired one is asked for anew, if nobody took it."""
-    now = clock.now()
-    with transaction():
-        kept = _own_hold(number)
-        if kept is not None and kept.expires_at > now:
-            booking.renew(kept, now=now)
+def _keep_longer(form: DetailsForm, place: Where) -> list[Offer] | None:
+    """Give the chosen time ten minutes more; one that ran out, or a new one, is held anew.
+
+    Returns:
+        None when the time is kept; else, what is free near it.
+    """
+    now, start = clock.now(), form.start.data
+    kept = _own_hold(form.hold.data)
+    if start is None:
+        return _alternatives(place, kept.starts_at if kept else now, now=now)
+    try:
+        if kept is not None and kept.starts_at == start and kept.expires_at > now:
+            with transaction():
+                booking.renew(booking.find_hold(kept.id, holder=kept.holder), now=now)
+        else:
+            form.hold.data = str(_hold(place, start, now=now))
+    except (SlotTaken, NotOffered, TooManyHolds, HoldGone):
+        return _alternatives(place, start, now=now)
+    return None
 
 
 def _details_page(
@@ -288,8 +300,10 @@ def _details_page(
         if kept
         else now
     )
-    taken = taken_words(form.start.data, place) if alternatives is not None else None
-    if taken:
+    taken = None
+    if alternatives is not None:
+        start = form.start.data
+        taken = taken_words(start, place) if start else _("Choose one of the times.")
         wrong = [("start" if alternatives else None, taken), *wrong]
     return (
         render_template(
@@ -422,7 +436,7 @@ def moment(text: str | None) -> datetime | None:
         read = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return read if read.tzinfo is not None else None
+    return read if read.tzinfo is not None and read.year in YEARS else None
 
 
 def _alternatives(place: Where, start: datetime, *, now: datetime) -> list[Offer]:

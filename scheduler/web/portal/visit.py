@@ -48,7 +48,7 @@ def booked() -> ResponseReturnValue:
     config = current_app.extensions["emerge_config"]
     now = clock.now()
     token = visitor.visit_token(now=now)
-    lines = [_("Keep your phone near you at that time. If we miss you, we try again.")]
+    lines = [_("Please keep your phone near you at that time.")]
     if consent.may_text(patient, now=now):
         lines.append(_("You get a text from us now, and a reminder the day before."))
     if patient.email:
