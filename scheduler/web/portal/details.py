@@ -2,10 +2,10 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext
+from flask_babel import lazy_gettext as _late
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
@@ -16,7 +16,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
-from wtforms.fields.choices import SelectChoice
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from scheduler.web.fields import MobileField, MomentField
@@ -28,6 +28,11 @@ TRIED_LONGEST = 2000
 EMAIL_LONGEST = 254
 _EMAIL = re.compile(r"[^@\s,;<>()\"]+@[^@\s,;<>()\"]+\.[^@\s,;<>()\".]{2,}")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+
+
+def lazy_gettext(words: str) -> str:
+    """Return words that are translated when they are read; WTForms takes them for text."""
+    return cast(str, _late(words))
 
 
 def _clean(text: str | None) -> str | None:
@@ -95,7 +100,7 @@ class DetailsForm(FlaskForm):
     start = MomentField()
 
     def __init__(self, **data: Any) -> None:
-        super().__init__(**data)
+        super().__init__(**data)  # type: ignore[no-untyped-call]
         self.language.choices = [SelectChoice(code, name) for code, name in LANGUAGES.items()]
         self.pain.choices = [SelectChoice(code, said) for code, said in words.pains()]
         self.pain_since.choices = [SelectChoice(code, said) for code, said in words.sinces()]
