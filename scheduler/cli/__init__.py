@@ -2,11 +2,13 @@
 
 from flask import Flask
 
-from scheduler.cli import people, schema, worker
+from scheduler.cli import demo, people, schema, up, worker
 
 
 def join(app: Flask) -> None:
     """Give the app its commands."""
+    app.cli.add_command(demo.reset_command)
     app.cli.add_command(people.group)
     app.cli.add_command(schema.group)
+    app.cli.add_command(up.up_command)
     app.cli.add_command(worker.command)

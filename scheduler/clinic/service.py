@@ -23,7 +23,7 @@ from scheduler.clinic.models import (
     Site,
     SupplyVersion,
 )
-from scheduler.core.db import db
+from scheduler.core.db import db, notes
 
 
 def add_site(
@@ -196,3 +196,4 @@ def supply_changed() -> None:
         update(SupplyVersion).values(version=SupplyVersion.version + 1),
         execution_options={"synchronize_session": False},
     )
+    notes()["supply changed"] = True

@@ -27,7 +27,7 @@ from scheduler.clinic.models import (
     TimeOff,
 )
 from scheduler.clinic.settings import Settings
-from scheduler.core.db import db
+from scheduler.core.db import db, notes
 from scheduler.core.timespan import TimeSpan, instant
 
 
@@ -152,10 +152,10 @@ def current() -> Supply:
     """Return the supply as of now; one small query when nothing has changed."""
     version = db.session.scalar(select(SupplyVersion.version)) or 0
     kept = _kept.get(db.engine)
-    if kept is not None and kept.version == version and not db.session.info.get("writing"):
+    if kept is not None and kept.version == version:
         return kept
     supply = _read(version)
-    if not db.session.info.get("writing"):  # what is not committed is not for others
+    if not notes().get("supply changed"):  # what this transaction changed is not yet for others
         _kept[db.engine] = supply
     return supply
 

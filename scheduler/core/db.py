@@ -123,6 +123,7 @@ def transaction() -> Iterator[Session]:
         raise NestedTransaction("a transaction is already open")
     session.rollback()
     session.info["writing"] = True
+    session.info["notes"] = {}
     try:
         session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
         yield session
@@ -132,6 +133,13 @@ def transaction() -> Iterator[Session]:
         raise
     finally:
         session.info["writing"] = False
+        session.info["notes"] = {}
+
+
+def notes() -> dict[str, Any]:
+    """Return a scratch pad that lives exactly as long as the open transaction."""
+    pad: dict[str, Any] = db.session.info.setdefault("notes", {})
+    return pad
 
 
 def let_go() -> None:

@@ -1,0 +1,23 @@
+"""What accounts refuse."""
+
+from scheduler.core.errors import Refusal
+
+
+class SignInRefused(Refusal):
+    """The name and password do not open anything; which of the two was wrong is not said."""
+
+    status = 422
+    code = "sign-in-refused"
+
+
+class TooManyTries(SignInRefused):
+    """So many tries failed that no password is looked at for a while."""
+
+    status = 429
+    code = "too-many-tries"
+
+
+class UsernameTaken(Refusal):
+    """Somebody else signs in with that name."""
+
+    code = "username-taken"

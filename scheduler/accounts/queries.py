@@ -1,0 +1,116 @@
+"""Reading staff and their sessions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from scheduler.accounts import rules
+from scheduler.accounts.models import Role, SignInAttempt, Staff, StaffSession
+from scheduler.core import tokens
+from scheduler.core.db import db
+from scheduler.core.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Somebody who is signed in, as plain values that outlive a transaction."""
+
+    session_id: int
+    last_used_at: datetime
+    staff_id: int
+    name: str
+    title: str
+    role: Role
+    home_site_id: int
+    resource_id: int | None
+
+
+def find_session(token: str, *, now: datetime) -> OpenSession | None:
+    """Return whose session `token` opens, unless it has ended or the account was disabled."""
+    row = db.session.execute(
+        select(StaffSession, Staff)
+        .join(Staff, Staff.id == StaffSession.staff_id)
+        .where(
+            StaffSession.token_hash == tokens.digest(token, "staff-session"),
+            StaffSession.ended_at.is_(None),
+            Staff.is_active,
+        )
+    ).first()
+    if row is None:
+        return None
+    session, person = row
+    if rules.is_over(session.started_at, session.last_used_at, now=now):
+        return None
+    return OpenSession(
+        session_id=session.id,
+        last_used_at=session.last_used_at,
+        staff_id=person.id,
+        name=person.name,
+        title=person.title,
+        role=person.role,
+        home_site_id=person.home_site_id,
+        resource_id=person.resource_id,
+    )
+
+
+def find_staff(username: str) -> Staff | None:
+    """Return who signs in as `username`, in whatever case it was typed."""
+    return db.session.scalar(select(Staff).where(Staff.username == username.strip().lower()))
+
+
+def staff(staff_id: int) -> Staff:
+    """Return one member of staff.
+
+    Raises:
+        NotFound: there is none with that number.
+    """
+    person = db.session.get(Staff, staff_id)
+    if person is None:
+        raise NotFound("There is no such member of staff.")
+    return person
+
+
+def everybody() -> Sequence[Staff]:
+    """Return all staff, the active first, then by name."""
+    return db.session.scalars(
+        select(Staff).order_by(Staff.is_active.desc(), Staff.name, Staff.id)
+    ).all()
+
+
+def actor_names(actors: set[str]) -> dict[str, str]:
+    """Return the name of each `staff:3` among `actors`; others are left out."""
+    ids = {int(a.removeprefix("staff:")) for a in actors if a.startswith("staff:")}
+    if not ids:
+        return {}
+    rows = db.session.execute(select(Staff.id, Staff.name).where(Staff.id.in_(ids)))
+    return {f"staff:{staff_id}": name for staff_id, name in rows}
+
+
+def failures(username: str, origin: str, *, now: datetime) -> tuple[int, int]:
+    """Return how many tries failed within the hour: for this account, and from this address.
+
+    An address from which this account was opened in the last 30 days is only judged by its own
+    failures, so that nobody can keep a colleague out by failing in their name from elsewhere.
+    """
+    failed = (SignInAttempt.succeeded.is_(False), SignInAttempt.at > now - rules.COUNTED_FOR)
+    by_account = select(func.count()).where(SignInAttempt.username == username, *failed)
+    if _is_known(username, origin, now=now):
+        by_account = by_account.where(SignInAttempt.origin == origin)
+    by_address = select(func.count()).where(SignInAttempt.origin == origin, *failed)
+    return db.session.scalars(by_account).one(), db.session.scalars(by_address).one()
+
+
+def _is_known(username: str, origin: str, *, now: datetime) -> bool:
+    found = db.session.scalar(
+        select(SignInAttempt.id)
+        .where(
+            SignInAttempt.username == username,
+            SignInAttempt.origin == origin,
+            SignInAttempt.succeeded.is_(True),
+            SignInAttempt.at > now - rules.KNOWN_FOR,
+        )
+        .limit(1)
+    )
+    return found is not None

@@ -1,0 +1,562 @@
+"""The demo clinic: invented people living seven real weeks around today.
+
+Nothing is written that the product could not have written: the demo turns a clock from three
+weeks ago to now, and books, texts, answers and closes through the same verbs as everybody else.
+It is the same every time for the same day.
+"""
+
+import heapq
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+from sqlalchemy import func, select
+
+from config import Config
+from scheduler.accounts import service as accounts
+from scheduler.accounts.models import Role, Staff
+from scheduler.booking import notices, offers
+from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken
+from scheduler.booking.models import Appointment, Authority, Status
+from scheduler.booking.offers import Audience
+from scheduler.cli import schema
+from scheduler.clinic import queries as sites
+from scheduler.clinic import service as clinic
+from scheduler.clinic.models import NeedKind, Resource, ResourceKind, ServiceCode, Site
+from scheduler.core import clock
+from scheduler.core.db import db, transaction
+from scheduler.core.timespan import instant
+from scheduler.jobs import answer, deliver
+from scheduler.jobs.deliver import Delivery, Pace
+from scheduler.messaging import consent
+from scheduler.messaging.senders.simulated import KeptMail, SimulatedPhones, texted_by_patient
+from scheduler.messaging.states import Channel
+from scheduler.patients import service as patients
+from scheduler.patients.models import Pain, PainSince, Patient
+from scheduler.plans import service as plans
+from scheduler.treatment.models import Outcome
+from scheduler.waitlist import service as waitlist
+
+PASSWORD = "quiet-harbor-lamp"  # noqa: S105  a demo's, printed at every start
+SIGN_INS = (
+    ("ines", "front desk, Woburn"),
+    ("rosa", "nurse, Woburn"),
+    ("amara", "clinician"),
+    ("priya", "administrator"),
+)
+PAST_DAYS = 21
+AHEAD_DAYS = 28
+BEFORE = timedelta(days=PAST_DAYS + 8)  # the first bookings are made before the first visit
+ZONE = "America/New_York"
+CONSENT = (
+    "I agree to texts about my appointments from Emerge Wellness. "
+    "Message and data rates may apply. Reply STOP to end, HELP for help."
+)
+
+FIRST_NAMES = (
+    "June Marta Wes Bea Noor Paul Lena Tom Grace Sam Hal Omar Abel Mina Vera Kit Ana Jo Lucia "
+    "Rafael Ivy Otto Nadia Felix Rosario Theo Clara Hugo Amina Leo Ruth Diego Ella Marcus Sofia "
+    "Ned Pilar Gus Hannah Joaquim Edith Malik Greta Ivan Beatriz Stan Olive Ravi Celia Dom Freya "
+    "Walt Inez Percy Dora Emil Flora Boris Alma Roy"
+).split()
+FAMILY_NAMES = (
+    "Okafor Silva Carter Novak Aziz Lindqvist Brandt Reyes Kimura Whitfield Jensen Haddad Moreau "
+    "Sorensen Castillo Duarte Beckett Mora Fontaine Teixeira Abbott Keller Rahman Vance Delgado "
+    "Osei Pruitt Lindgren Diallo Marsh Ashby Fuentes Holt Baptiste Ferro Tully Serrano Quill "
+    "Feld Nogueira Barlow Hassan Voss Petrov Almeida Kowal Finch Menon Arroyo Sutter Dahl "
+    "Crane Soto Wick Lund Bauer Hart Orlov Cruz Penn"
+).split()
+TRIED = (
+    "Gabapentin for a year, it made me sleepy.",
+    "Physical therapy twice a week and a brace.",
+    "Nerve blocks, they helped for some weeks.",
+    "Creams and an exercise class.",
+    "Two kinds of tablets, I do not know the names.",
+)
+
+
+def fill_if_empty() -> None:
+    """Fill the demo on its first start; later starts change nothing."""
+    if sites.sites():
+        return
+    click.echo("Inventing two clinics, ten staff and sixty people (once, under a minute) ...")
+    fill(now=clock.now())
+
+
+def fill(*, now: datetime) -> None:
+    """Live the demo's seven weeks up to `now`."""
+    with transaction():
+        built = _build(now=now)
+    story = _Story(built, now)
+    with click.progressbar(length=PAST_DAYS + 8, label="Living three weeks") as bar:
+        for days in story.tell():
+            bar.update(days)
+
+
+@click.command("reset-demo")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_appcontext
+def reset_command(yes: bool) -> None:
+    """Throw the demo's data away and invent it anew. Refuses anything but a demo."""
+    config: Config = current_app.extensions["emerge_config"]
+    if not config.is_demo:
+        raise click.ClickException("This is no demo: EMERGE_ENV is not demo. Nothing was touched.")
+    if not yes and click.get_text_stream("stdin").isatty():
+        click.confirm("Throw away everything in the demo database?", abort=True)
+    schema.downgrade(db.engine, "base")
+    schema.upgrade(db.engine)
+    fill(now=clock.now())
+    click.echo("The demo is new again.")
+
+
+@dataclass
+class _Clinic:
+    """What was built, by the names the story uses."""
+
+    woburn: Site
+    danvers: Site
+    staff: dict[str, Staff] = field(default_factory=dict)
+    people: list[Patient] = field(default_factory=list)
+
+
+def _build(*, now: datetime) -> _Clinic:
+    since = date(2020, 1, 1)
+    woburn = clinic.add_site(
+        "woburn",
+        "Woburn",
+        zone_name=ZONE,
+        address="12 Demo Mill Lane, Woburn, MA 01801",
+        phone="+17815550134",
+        starts=2,
+    )
+    danvers = clinic.add_site(
+        "danvers",
+        "Danvers",
+        zone_name=ZONE,
+        address="40 Demo Harbor Road, Danvers, MA 01923",
+        phone="+19785550142",
+        starts=2,
+    )
+    clinic.open_weekly(woburn, range(5), time(8), time(18), valid_from=since)
+    clinic.open_weekly(woburn, (5, 6), time(8), time(16), valid_from=since)
+    clinic.open_weekly(danvers, range(5), time(8), time(17), valid_from=since)
+    clinic.open_weekly(danvers, (5,), time(9), time(14), valid_from=since)
+    for site, chairs in ((woburn, 6), (danvers, 4)):
+        for number in range(1, chairs + 1):
+            clinic.add_resource(
+                ResourceKind.CHAIR, f"Chair {number}", site_id=site.id, position=number
+            )
+    _services()
+    built = _Clinic(woburn, danvers)
+    _staff(built, since=since, now=now)
+    return built
+
+
+def _services() -> None:
+    infusion = (
+        (NeedKind.CHAIR, 0, 95, None, False),
+        (NeedKind.PERSON, 0, 85, "nurse", False),
+        (NeedKind.STARTS, 15, 30, None, False),
+    )
+    day = 24 * 60
+    clinic.add_service(
+        ServiceCode.CALL,
+        "Consultation call",
+        visit_minutes=15,
+        notice_minutes=120,
+        horizon_days=30,
+        is_online=True,
+        needs=((NeedKind.PERSON, 0, 15, "calls", True),),
+    )
+    for code, name in (
+        (ServiceCode.FIRST_INFUSION, "First infusion"),
+        (ServiceCode.INFUSION, "Infusion"),
+    ):
+        clinic.add_service(
+            code,
+            name,
+            visit_minutes=85,
+            notice_minutes=day,
+            horizon_days=180,
+            needs_authority=True,
+            needs=infusion,
+        )
+    clinic.add_service(
+        ServiceCode.CHAT,
+        "Follow-up chat",
+        visit_minutes=20,
+        notice_minutes=120,
+        horizon_days=60,
+        needs=((NeedKind.PERSON, 0, 20, "chats", True),),
+    )
+
+
+def _staff(built: _Clinic, *, since: date, now: datetime) -> None:
+    week, all_days = range(5), range(7)
+    woburn, danvers = built.woburn, built.danvers
+    nurse, calls, chats = ("nurse",), ("calls",), ("chats", "approve-plans")
+    # (username, name, title, role, skills, lanes, [(site, weekdays, from, until)])
+    roster: tuple[
+        tuple[str, str, str, Role, tuple[str, ...], int, list[tuple[Site, range, time, time]]], ...
+    ] = (
+        ("rosa", "Rosa Lima", "RN", Role.NURSE, nurse, 3,
+         [(woburn, all_days, time(8), time(16))]),
+        ("dev", "Dev Patel", "RN", Role.NURSE, nurse, 3, [(woburn, week, time(9), time(18))]),
+        ("hana", "Hana Sato", "RN", Role.NURSE, nurse, 3,
+         [(danvers, range(6), time(8), time(17))]),
+        ("luis", "Luis Ferreira", "RN", Role.NURSE, nurse, 3,
+         [(danvers, week, time(10), time(17))]),
+        ("ines", "Ines Roy", "Calls", Role.FRONT_DESK, calls, 1,
+         [(woburn, all_days, time(9), time(17))]),
+        ("nell", "Nell Quinn", "Calls", Role.FRONT_DESK, calls, 1,
+         [(danvers, range(6), time(9), time(17))]),
+        ("sam", "Sam Ortiz", "Calls", Role.FRONT_DESK, calls, 1,
+         [(woburn, range(3), time(8), time(16))]),
+        ("amara", "Dr. Amara Obi", "MD", Role.CLINICIAN, chats, 1,
+         [(woburn, all_days, time(9), time(16))]),
+        ("jonas", "Dr. Jonas Weiss", "MD", Role.CLINICIAN, chats, 1,
+         [(danvers, week, time(9), time(16))]),
+        ("priya", "Priya Nair", "Office", Role.ADMIN, (), 0, []),
+    )  # fmt: skip
+    for username, name, title, role, skills, lanes, shifts in roster:
+        resource: Resource | None = None
+        if lanes:
+            resource = clinic.add_resource(
+                ResourceKind.PERSON, name, lanes=lanes, skills=skills, position=len(built.staff)
+            )
+            for site, weekdays, start, end in shifts:
+                end = min(end, time(16)) if site is woburn and 6 in weekdays else end
+                clinic.add_shift(resource, site, weekdays, start, end, valid_from=since)
+        built.staff[username] = accounts.add_staff(
+            username=username,
+            name=name,
+            title=title,
+            role=role,
+            home_site_id=(shifts[0][0] if shifts else woburn).id,
+            resource_id=resource.id if resource else None,
+            password=PASSWORD,
+            actor="operator",
+            now=now,
+        )
+
+
+@dataclass(order=True)
+class _Event:
+    at: datetime
+    order: int
+    act: Callable[[datetime], None] = field(compare=False)
+
+
+class _Story:
+    """A clock that is turned, and what happens as it goes."""
+
+    def __init__(self, built: _Clinic, now: datetime) -> None:
+        self.built = built
+        self.now = now
+        # Not a secret: the demo must be the same on every machine on the same day.
+        self.dice = random.Random(f"emerge {now.date().isoformat()}")  # noqa: S311
+        self.events: list[_Event] = []
+        self.count = 0
+        self.config: Config = current_app.extensions["emerge_config"]
+        zone = built.woburn.zone
+        self.today = now.astimezone(zone).date()
+        self.zone = zone
+
+    def tell(self) -> Iterator[int]:
+        """Run every event up to now, texts going out in between; yield as days pass."""
+        self._cast()
+        day = (self.now - BEFORE).date()
+        while self.events and self.events[0].at <= self.now:
+            event = heapq.heappop(self.events)
+            self._deliver(event.at)
+            event.act(event.at)
+            if event.at.date() > day:
+                yield (event.at.date() - day).days
+                day = event.at.date()
+        self._deliver(self.now - timedelta(minutes=1))
+        self._waiting()
+
+    def at(self, when: datetime, act: Callable[[datetime], None]) -> None:
+        """Let something happen at a moment."""
+        self.count += 1
+        heapq.heappush(self.events, _Event(when, self.count, act))
+
+    def wall(self, days: int, hour: int, minute: int = 0) -> datetime:
+        """Return a wall time so many days from today."""
+        return instant(self.today + timedelta(days=days), time(hour, minute), self.zone)
+
+    # ------------------------------------------------------------ people
+
+    def _cast(self) -> None:
+        """Sixty people: forty-six in a course, fourteen who found us online."""
+        for number in range(60):
+            given, family = FIRST_NAMES[number], FAMILY_NAMES[number]
+            language = {7: "es", 19: "es", 24: "es", 36: "es", 39: "pt_BR", 44: "pt_BR"}.get(
+                number, "en"
+            )
+            site = self.built.danvers if number % 5 in (1, 4) else self.built.woburn
+            if number < 46:
+                self._in_a_course(number, given, family, language, site)
+            else:
+                self._found_us(number, given, family, language, site)
+
+    def _in_a_course(self, number: int, given: str, family: str, language: str, site: Site) -> None:
+        dice = self.dice
+        begins = self.now - BEFORE
+        with transaction():
+            person = patients.add(
+                given,
+                family,
+                birth_date=date(1950 + dice.randrange(45), dice.randrange(12) + 1, 1 + number % 28),
+                sex=dice.choice(("female", "male")),
+                mobile=None if number == 11 else f"+1781555{100 + number:04d}",
+                phone_text="781-555-0190 (home)" if number == 11 else None,
+                email=f"{given}.{family}@example.org".lower() if number % 3 else None,
+                language=language,
+                city=site.name,
+                state="MA",
+                mrn=f"EM{4000 + number}",
+                is_deceased=number == 45,
+                home_site_id=site.id,
+                pain=dice.choice(list(Pain)),
+                actor="operator",
+                now=begins,
+            )
+            if person.mobile and number not in (5, 23):
+                consent.grant(
+                    person,
+                    person.mobile,
+                    wording=CONSENT,
+                    source="paper",
+                    actor="staff:5",
+                    origin="demo",
+                    now=begins,
+                )
+        self.built.people.append(person)
+        if number == 45:
+            return
+        first = -PAST_DAYS + number * 7 % 33  # courses begin all along, some still ahead
+        gap = dice.choice((3, 3, 4, 7))
+        hour = dice.choice((8, 9, 9, 10, 11, 12, 13, 14, 15))
+        minute = dice.choice((0, 15, 30, 45))
+        for index in range(12):
+            # Six visits close together, then one a week.
+            days = first + min(index, 6) * gap + max(index - 6, 0) * 7
+            if days > AHEAD_DAYS:
+                break
+            booked = self.wall(min(days - 6, -1 - number % 3), 10, dice.randrange(50))
+            self.at(
+                max(booked, begins + timedelta(minutes=number)),
+                self._infusion(person.id, site, index == 0, days, hour, minute),
+            )
+        self.at(
+            max(self.wall(first, 16, dice.randrange(50)), begins + timedelta(hours=1)),
+            self._chat(person.id, site, first + 2),
+        )
+
+    def _infusion(
+        self, person_id: int, site: Site, is_first: bool, days: int, hour: int, minute: int
+    ) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            code = ServiceCode.FIRST_INFUSION if is_first else ServiceCode.INFUSION
+            wanted = self.wall(days, hour, minute)
+            found = self._book(code, person_id, site, wanted, moment)
+            if found is not None:
+                self._live_through(found, moment)
+
+        return act
+
+    def _chat(self, person_id: int, site: Site, days: int) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            found = self._book(ServiceCode.CHAT, person_id, site, self.wall(days, 11), moment)
+            if found is not None:
+                self._live_through(found, moment)
+
+        return act
+
+    def _found_us(self, number: int, given: str, family: str, language: str, site: Site) -> None:
+        dice = self.dice
+        days = (number - 46) * 2 - 20 if number < 56 else number - 55
+        wanted = self.wall(days, dice.choice((10, 11, 13, 14, 15)), dice.choice((0, 15, 30)))
+        booked = min(wanted - timedelta(days=2), self.now - timedelta(minutes=7 * (number - 40)))
+        self.at(
+            max(booked, self.now - BEFORE + timedelta(hours=2)),
+            self._call(number, given, family, language, site, wanted),
+        )
+        if number in (50, 53, 57):  # some come back, before anybody linked the first record
+            self.at(
+                self.now - timedelta(minutes=90 + number),
+                self._call(number, given, family, language, site, self.wall(3, 14, 30)),
+            )
+
+    def _call(
+        self, number: int, given: str, family: str, language: str, site: Site, wanted: datetime
+    ) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                person = patients.enquire(
+                    given,
+                    family,
+                    mobile=f"+1978555{100 + number:04d}",
+                    email=f"{given}@example.net".lower() if number % 2 else None,
+                    language=language,
+                    pain=self.dice.choice(list(Pain)),
+                    pain_since=self.dice.choice(list(PainSince)),
+                    tried=self.dice.choice(TRIED),
+                    home_site_id=site.id,
+                    actor="visitor",
+                    now=moment,
+                )
+                if number % 5:
+                    consent.grant(
+                        person,
+                        person.mobile or "",
+                        wording=CONSENT,
+                        source="portal",
+                        actor="visitor",
+                        origin="demo",
+                        now=moment,
+                    )
+            found = self._book(ServiceCode.CALL, person.id, site, wanted, moment)
+            if found is not None:
+                self._live_through(found, moment)
+
+        return act
+
+    # ------------------------------------------------------------ days
+
+    def _book(
+        self, code: ServiceCode, person_id: int, site: Site, wanted: datetime, moment: datetime
+    ) -> int | None:
+        """Book the free start nearest to what is wanted that day; return the appointment's id."""
+        zone_day = wanted.astimezone(self.zone).replace(hour=0, minute=0)
+        with transaction():
+            person = db.session.get_one(Patient, person_id)
+            free = offers.find(
+                code,
+                site_ids=[site.id],
+                since=zone_day,
+                until=zone_day + timedelta(days=1),
+                now=moment,
+                audience=Audience.DESK,
+            )
+            for offer in sorted(free, key=lambda o: (abs(o.starts_at - wanted), o.starts_at))[:3]:
+                try:
+                    with db.session.begin_nested():
+                        return plans.book(
+                            code,
+                            site.id,
+                            offer.starts_at,
+                            person,
+                            actor=self._actor(site),
+                            now=moment,
+                            authority=self._authority(code),
+                        ).id
+                except (SlotTaken, NotOffered, PatientBusy):
+                    continue
+        return None
+
+    def _authority(self, code: ServiceCode) -> tuple[Authority, str, str | None] | None:
+        if code not in (ServiceCode.FIRST_INFUSION, ServiceCode.INFUSION):
+            return None
+        clinician = self.built.staff["amara"]
+        return Authority.OVERRIDE, f"staff:{clinician.id}", "Course begun before it was kept here."
+
+    def _actor(self, site: Site) -> str:
+        return f"staff:{self.built.staff['ines' if site is self.built.woburn else 'nell'].id}"
+
+    def _live_through(self, appointment_id: int, booked_at: datetime) -> None:
+        """Let the appointment happen: answer, come (or not), be done."""
+        found = db.session.get_one(Appointment, appointment_id)
+        starts, ends, code = found.starts_at, found.ends_at, found.service_code
+        luck = self.dice.random()
+        answer = starts - timedelta(hours=self.dice.randrange(15, 23))
+        if luck < 0.62:
+            self.at(max(answer, booked_at + timedelta(minutes=20)), self._reply(found.id, "1"))
+        elif luck > 0.965:
+            self.at(max(answer, booked_at + timedelta(minutes=20)), self._reply(found.id, "2"))
+        elif luck > 0.955:
+            words = "Can I bring my sister along?"
+            self.at(max(answer, booked_at + timedelta(minutes=20)), self._reply(found.id, words))
+        if 0.62 <= luck < 0.66:
+            self.at(starts + timedelta(minutes=16), self._verb(found.id, plans.no_show))
+            return
+        if 0.66 <= luck < 0.69:
+            self.at(
+                max(starts - timedelta(hours=30), booked_at), self._verb(found.id, plans.cancel)
+            )
+            return
+        early = timedelta(minutes=self.dice.randrange(-7, 9))
+        came = starts if code in (ServiceCode.CALL, ServiceCode.CHAT) else starts + early
+        self.at(came, self._verb(found.id, plans.arrive))
+        if code is ServiceCode.CALL:
+            self.at(ends, self._outcome(found.id))
+        else:
+            self.at(ends + timedelta(minutes=3), self._verb(found.id, plans.complete_visit))
+
+    def _verb(self, appointment_id: int, verb: Callable[..., object]) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                found = db.session.get_one(Appointment, appointment_id)
+                if found.status in (Status.BOOKED, Status.ARRIVED):
+                    verb(found, actor=self._actor(found.site), now=moment)
+
+        return act
+
+    def _outcome(self, appointment_id: int) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            outcome = self.dice.choice((*Outcome, Outcome.CANDIDATE, Outcome.CANDIDATE))
+            with transaction():
+                found = db.session.get_one(Appointment, appointment_id)
+                if found.is_live:
+                    plans.record_call(
+                        found, outcome, note=None, actor=self._actor(found.site), now=moment
+                    )
+
+        return act
+
+    def _reply(self, appointment_id: int, words: str) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                found = db.session.get_one(Appointment, appointment_id)
+                number = found.patient.mobile
+                if number and consent.may_text(found.patient, now=moment):
+                    reference = texted_by_patient(number, words, now=moment)
+                    answer.take_in(provider_ref=reference, number=number, body=words, now=moment)
+
+        return act
+
+    def _deliver(self, moment: datetime) -> None:
+        """Send what is due by then, as the worker would have."""
+        deliver.run(
+            Delivery(
+                worker="demo",
+                senders={Channel.SMS: SimulatedPhones(), Channel.EMAIL: KeptMail()},
+                judge=lambda message, at: notices.judge(
+                    message, public_url=self.config.public_url, now=at
+                ),
+                after_sent=lambda message, at: notices.after_sent(message, now=at),
+                inbound_url=None,
+                clock=lambda: moment,
+                pace=Pace(0, lambda _: None),
+                jitter=self.dice,
+            )
+        )
+
+    def _waiting(self) -> None:
+        with transaction():
+            for number in (3, 14, 31):
+                person = db.session.get_one(Patient, self.built.people[number].id)
+                waitlist.add(
+                    person,
+                    ServiceCode.INFUSION,
+                    site_id=None,
+                    since=self.now,
+                    until=self.now + timedelta(days=9 + number),
+                    actor="staff:5",
+                    now=self.now,
+                )
