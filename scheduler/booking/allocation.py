@@ -25,7 +25,7 @@ from scheduler.core.timespan import TimeSpan, day_span
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be booked: a service at a site from a moment, perhaps with this person or chair."""
+    """What is to be booked: a service at a site from a moment, maybe with a person or chair."""
 
     offering: Offering
     site: SiteSupply

@@ -214,7 +214,7 @@ def _reminder(message: MessageView, *, public_url: str, now: datetime) -> Verdic
 def calendar_file(
     appointment: Appointment, *, method: Method, now: datetime, attendee: str | None = None
 ) -> bytes:
-    """Return an appointment as an iCalendar document: REQUEST and CANCEL by mail, PUBLISH as file."""
+    """Return an appointment as an iCalendar document: PUBLISH is a file, the others are mail."""
     call = is_call(appointment)
     return document(
         CalendarVisit(

@@ -7,6 +7,7 @@ It is the same every time for the same day.
 
 import heapq
 import random
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -14,7 +15,6 @@ from datetime import date, datetime, time, timedelta
 import click
 from flask import current_app
 from flask.cli import with_appcontext
-from sqlalchemy import func, select
 
 from config import Config
 from scheduler.accounts import service as accounts
@@ -57,19 +57,19 @@ CONSENT = (
     "Message and data rates may apply. Reply STOP to end, HELP for help."
 )
 
-FIRST_NAMES = (
-    "June Marta Wes Bea Noor Paul Lena Tom Grace Sam Hal Omar Abel Mina Vera Kit Ana Jo Lucia "
-    "Rafael Ivy Otto Nadia Felix Rosario Theo Clara Hugo Amina Leo Ruth Diego Ella Marcus Sofia "
-    "Ned Pilar Gus Hannah Joaquim Edith Malik Greta Ivan Beatriz Stan Olive Ravi Celia Dom Freya "
-    "Walt Inez Percy Dora Emil Flora Boris Alma Roy"
-).split()
-FAMILY_NAMES = (
-    "Okafor Silva Carter Novak Aziz Lindqvist Brandt Reyes Kimura Whitfield Jensen Haddad Moreau "
-    "Sorensen Castillo Duarte Beckett Mora Fontaine Teixeira Abbott Keller Rahman Vance Delgado "
-    "Osei Pruitt Lindgren Diallo Marsh Ashby Fuentes Holt Baptiste Ferro Tully Serrano Quill "
-    "Feld Nogueira Barlow Hassan Voss Petrov Almeida Kowal Finch Menon Arroyo Sutter Dahl "
-    "Crane Soto Wick Lund Bauer Hart Orlov Cruz Penn"
-).split()
+FIRST_NAMES = """
+June Marta Wes Bea Noor Paul Lena Tom Grace Sam Hal Omar Abel Mina Vera Kit Ana Jo Lucia Rafael
+Ivy Otto Nadia Felix Rosario Theo Clara Hugo Amina Leo Ruth Diego Ella Marcus Sofia Ned Pilar
+Gus Hannah Joaquim Edith Malik Greta Ivan Beatriz Stan Olive Ravi Celia Dom Freya Walt Inez
+Percy Dora Emil Flora Boris Alma Roy
+""".split()  # noqa: SIM905  easier to read than sixty lines
+FAMILY_NAMES = """
+Okafor Silva Carter Novak Aziz Lindqvist Brandt Reyes Kimura Whitfield Jensen Haddad Moreau
+Sorensen Castillo Duarte Beckett Mora Fontaine Teixeira Abbott Keller Rahman Vance Delgado Osei
+Pruitt Lindgren Diallo Marsh Ashby Fuentes Holt Baptiste Ferro Tully Serrano Quill Feld Nogueira
+Barlow Hassan Voss Petrov Almeida Kowal Finch Menon Arroyo Sutter Dahl Crane Soto Wick Lund
+Bauer Hart Orlov Cruz Penn
+""".split()  # noqa: SIM905  easier to read than sixty lines
 TRIED = (
     "Gabapentin for a year, it made me sleepy.",
     "Physical therapy twice a week and a brace.",
@@ -105,7 +105,7 @@ def reset_command(yes: bool) -> None:
     config: Config = current_app.extensions["emerge_config"]
     if not config.is_demo:
         raise click.ClickException("This is no demo: EMERGE_ENV is not demo. Nothing was touched.")
-    if not yes and click.get_text_stream("stdin").isatty():
+    if not yes and sys.stdin.isatty():
         click.confirm("Throw away everything in the demo database?", abort=True)
     schema.downgrade(db.engine, "base")
     schema.upgrade(db.engine)
