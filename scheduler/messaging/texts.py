@@ -151,6 +151,8 @@ def _finish(
     body = rest if has_subject else text
     full = _fill(body, {**given, **links})
     kept = _fill(body, {**given, **dict.fromkeys(links, _MASK)})
+    # "a.m." at the end of a sentence is followed by no second full stop.
+    full, kept = (re.sub(r"(?<=\w)\.\.(?=\s|$)", ".", words) for words in (full, kept))
     if not has_subject:
         full, kept = fit(full), fit(kept)
     return Words(subject, full, kept, version(template, language))
