@@ -430,6 +430,7 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
         is_text=is_text,
         subject=words.subject,
         site=verdict.facts.get("site", ""),
+        address=verdict.facts.get("address", ""),
     )
     if wrong:
         raise Unfit("; ".join(wrong))

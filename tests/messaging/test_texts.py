@@ -1,0 +1,167 @@
+"""What people will read, to the letter, and what it may not say."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from scheduler.messaging import gsm, lint, texts
+
+SNAPSHOTS = Path(__file__).resolve().parents[1] / "snapshots" / "messages"
+NAMES = texts.names()
+LANGUAGES = ["en", "es", "pt_BR"]
+LINK = "https://appointments.emergewellness.example/my/" + "k3_Z" * 8
+FACTS = {
+    "starts_at": "2026-03-03T15:45:00+00:00",
+    "zone": "America/New_York",
+    "site": "Woburn",
+    "phone": "+17815550134",
+    "address": "1 Main Street, Woburn, MA 01801",
+    "visits": json.dumps(
+        [
+            ["2026-03-03T15:45:00+00:00", "America/New_York", "Woburn"],
+            ["2026-03-05T15:45:00+00:00", "America/New_York", "Woburn"],
+            ["2026-03-10T14:00:00+00:00", "America/New_York", "Danvers"],
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_words_are_the_ones_that_were_looked_at(name: str, language: str) -> None:
+    words = texts.render(name, language, FACTS, {"link": LINK})
+    said = f"{words.subject}\n\n{words.body}" if words.subject else words.body
+    path = SNAPSHOTS / f"{name}.{language}.txt"
+
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        path.write_text(said + "\n", encoding="utf-8")
+
+    assert path.read_text(encoding="utf-8") == said + "\n"
+
+
+def test_no_picture_is_left_of_a_text_that_is_gone() -> None:
+    assert {path.stem.rsplit(".", 1)[0] for path in SNAPSHOTS.glob("*.txt")} == set(NAMES)
+
+
+def _hardest() -> Iterator[dict[str, str]]:
+    """The longest facts there are: every weekday, a long month, both sites, late and early."""
+    first = datetime(2026, 9, 20, 13, 45, tzinfo=UTC)
+    visits = [
+        [(first + timedelta(days=n)).isoformat(), "America/New_York", ("Woburn", "Danvers")[n % 2]]
+        for n in range(12)
+    ]
+    for day in range(14):
+        for hour in (0, 9):
+            yield FACTS | {
+                "starts_at": (first + timedelta(days=day, hours=hour)).isoformat(),
+                "site": "Danvers",
+                "visits": json.dumps(visits),
+            }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_says_too_much_or_takes_more_than_two_parts(name: str, language: str) -> None:
+    for facts in _hardest():
+        words = texts.render(name, language, facts, {"link": LINK})
+
+        wrong = lint.faults(
+            words.body,
+            template=name,
+            is_text=words.subject is None,
+            subject=words.subject,
+            site=facts["site"],
+        )
+
+        assert wrong == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_english_never_needs_the_long_alphabet(name: str) -> None:
+    words = texts.render(name, "en", FACTS, {"link": LINK})
+
+    assert gsm.cost(words.body).is_short_alphabet
+
+
+@pytest.mark.parametrize("language", ["es", "pt_BR"])
+def test_every_text_has_a_translation_with_the_same_names(language: str) -> None:
+    phrases = [f"phrases/{path.stem}" for path in (texts.FOLDER / "phrases").glob("*.txt")]
+
+    for name in [*NAMES, *phrases]:
+        english, translated = texts.shipped(name), texts.written(name, language)
+        assert translated != english, name
+        assert set(re.findall(r"\{\w+\}", translated)) == set(re.findall(r"\{\w+\}", english)), name
+
+
+def test_moments_are_said_in_the_readers_form_on_the_sites_wall() -> None:
+    moment = datetime(2026, 3, 3, 15, 45, tzinfo=UTC)
+    zone = ZoneInfo("America/New_York")
+
+    assert texts.when(moment, zone, "en") == "Tue, Mar 3, 10:45 AM"
+    assert texts.when(moment, zone, "es") == "mar, 3 de mar, 10:45 a.m."
+    assert texts.when(moment, zone, "pt_BR") == "ter., 3 de mar., 10:45"
+
+
+def test_a_secret_link_is_not_in_what_is_kept() -> None:
+    words = texts.render("visit-booked", "en", FACTS, {"link": LINK})
+
+    assert LINK in words.body
+    assert LINK not in words.kept
+    assert "[link]" in words.kept
+
+
+def test_a_text_that_lacks_a_fact_is_not_made() -> None:
+    with pytest.raises(texts.Unfinished):
+        texts.render("visit-booked", "en", {"phone": "+17815550134"}, {"link": LINK})
+
+
+@pytest.mark.parametrize("name", ["../invite", "no-such", "", "phrases/../invite", "a.b"])
+def test_only_shipped_texts_are_found(name: str) -> None:
+    with pytest.raises(texts.NoSuchText):
+        texts.shipped(name)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("your ketamine infusion", ["ketamine", "infusion"]),
+        ("su tratamiento", ["tratamiento"]),
+        ("tratamento da dor", ["tratamento", "dor"]),
+        ("Pain clinic", ["pain"]),
+        ("an IV at 9", ["iv"]),
+        ("It costs $40", ["$"]),
+        ("1 Ivy Street, Painter's Mill", ["painter"]),
+        ("see you Tue, Mar 3, 10:45 AM, Woburn", []),
+    ],
+)
+def test_words_that_tell_why_somebody_comes_are_found(said: str, found: list[str]) -> None:
+    assert lint.telling(said) == found
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("Hello. STOP", "does not begin with who we are"),
+        ("Emerge Wellness: see you {when}. STOP", "a name was left unfilled"),
+        ("Emerge Wellness: see you.", "does not say how to stop"),
+        ("Emerge Wellness: https://bit.ly/x STOP", "hides its link behind a shortener"),
+        ("Emerge Wellness: " + "word " * 70 + "STOP", "takes 3 parts"),
+        ("Emerge Wellness: see https://clinic.example/ketamine/x STOP", "says too much: ketamine"),
+    ],
+)
+def test_the_lint_names_the_fault(body: str, fault: str) -> None:
+    assert fault in lint.faults(body, template="call-booked", is_text=True)
+
+
+def test_a_text_about_a_visit_names_its_site() -> None:
+    body = "Emerge Wellness: see you. Reply 1 or 2. STOP"
+
+    assert lint.faults(body, template="visit-soon", is_text=True, site="Danvers") == [
+        "does not name the site"
+    ]
