@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from scheduler.audit import service as audit
 from scheduler.core.db import db
+from scheduler.messaging import rules
 from scheduler.messaging.models import ConsentEntry, Message
 from scheduler.messaging.states import Channel, ConsentAct, State
 from scheduler.patients.models import Patient, Standing
@@ -87,6 +88,7 @@ def revoke(
             Message.recipient == number,
             Message.channel == Channel.SMS,
             Message.state.in_((State.QUEUED, State.CLAIMED)),
+            Message.template.not_in(rules.EVEN_WHEN_STOPPED),
         )
         .values(
             state=State.SUPPRESSED,

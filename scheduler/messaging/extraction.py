@@ -1,7 +1,7 @@
 """Tells Babel where message texts are: each file under templates/messages/ is one, whole.
 
-    pybabel extract -F translations/texts.cfg -o translations/texts.pot .
-    pybabel update -D texts -i translations/texts.pot -d translations
+pybabel extract -F translations/texts.cfg -o translations/texts.pot .
+pybabel update -D texts -i translations/texts.pot -d translations
 """
 
 from collections.abc import Collection, Iterator, Mapping
