@@ -9,9 +9,12 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy.orm import Session
 
+from scheduler.accounts import queries as accounts
+from scheduler.accounts.models import Role
 from scheduler.app import create_app
 from scheduler.core import clock as house_clock
 from scheduler.core.db import db, transaction
+from tests import make
 from tests.support import databases, postgres
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # Monday, 10:00 AM in Woburn
@@ -118,3 +121,30 @@ def client(app: Flask) -> FlaskClient:
 def runner(app: Flask) -> FlaskCliRunner:
     """An operator's terminal."""
     return app.test_cli_runner()
+
+
+SignIn = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def signed_in(app: Flask, keep: Keep) -> SignIn:
+    """A way to a browser that is signed in: `signed_in(Role.NURSE)`; the clinic must be there."""
+
+    def enter(role: Role = Role.FRONT_DESK, username: str | None = None) -> FlaskClient:
+        username = username or f"some-{role.value}"
+        with keep():
+            if accounts.find_staff(username) is None:
+                make.staff(username, role=role)
+        client = app.test_client()
+        answer = client.post(
+            "/desk/sign-in",
+            data={
+                "username": username,
+                "password": make.PASSWORD,
+                "csrf_token": make.form_token(client, "/desk/sign-in"),
+            },
+        )
+        assert answer.status_code == 303, answer.text
+        return client
+
+    return enter

@@ -1,11 +1,19 @@
 """Things tests are made of: plain functions with plain defaults. Each writes and flushes."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 
+from flask.testing import FlaskClient
+
+from scheduler.accounts import passwords
+from scheduler.accounts.models import Role, Staff
 from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment, Authority
+from scheduler.clinic import queries as clinic_queries
 from scheduler.clinic import service as clinic
 from scheduler.clinic.models import NeedKind, Resource, ResourceKind, ServiceCode, Site
+from scheduler.core.db import db
 from scheduler.patients import service as patients
 from scheduler.patients.models import Patient
 
@@ -13,6 +21,7 @@ ZONE = "America/New_York"
 ALWAYS = date(2020, 1, 1)
 MONDAY = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 WHOLE_WEEK = range(7)
+PASSWORD = "a long and calm password"
 
 
 def at(hour: int, minute: int = 0, *, days: int = 1) -> datetime:
@@ -144,3 +153,41 @@ def infusion(
         authority=(Authority.OVERRIDE, "staff:1", "Known to the clinic."),
         **more,  # type: ignore[arg-type]
     )
+
+
+def two_sites() -> tuple[Site, Site]:
+    """Woburn (Ines takes calls, Rosa is a nurse) and Danvers (Omar takes calls)."""
+    services()
+    woburn, danvers = site(), site("danvers", "Danvers", chairs=1)
+    person(woburn, "Ines Roy", skills=("calls", "chats"))
+    person(woburn, "Rosa Lima", skills=("nurse",), lanes=3)
+    person(danvers, "Omar Haddad")
+    return woburn, danvers
+
+
+def staff(username: str, *, role: Role = Role.FRONT_DESK, name: str = "") -> Staff:
+    """Somebody who signs in with PASSWORD, which is hashed only once a run; home is Woburn."""
+    made = Staff(
+        username=username,
+        name=name or username.replace("-", " ").title(),
+        title="",
+        role=role,
+        home_site_id=clinic_queries.site_called("woburn").id,
+        password_hash=_hash(),
+        created_at=MONDAY,
+    )
+    db.session.add(made)
+    db.session.flush()
+    return made
+
+
+def form_token(client: FlaskClient, page: str) -> str:
+    """Return the form token on a page, as a browser would send it back."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(page).text)
+    assert found, f"no form on {page}"
+    return found.group(1)
+
+
+@cache
+def _hash() -> str:
+    return passwords.hashed(PASSWORD)

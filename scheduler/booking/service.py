@@ -230,6 +230,7 @@ def move(
     lock(candidates(wish) | candidates(here))
     _step(appointment, Event.MOVE, version=version)
     before = rules.facts(appointment)
+    place = queries.placed([appointment])[0]
 
     def write(choices: Sequence[Choice]) -> None:
         _release(appointment)
@@ -244,7 +245,8 @@ def move(
     if rules.facts(appointment) != before:
         appointment.sequence += 1
         appointment.confirmed_at = None
-    _changed(appointment, Event.MOVE, actor=actor, now=now, before=before)
+    since = {"chair_id": place.chair_id, "person_id": place.person_id}  # so that it can be undone
+    _changed(appointment, Event.MOVE, actor=actor, now=now, before=before | since)
     db.session.refresh(appointment, ["site"])
     notices.after_change(appointment, actor=actor, now=now, notify=notify)
     return appointment

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from scheduler.cli import demo, people, schema, up, worker
+from scheduler.cli import demo, people, schema, staff, up, worker
 
 
 def join(app: Flask) -> None:
@@ -10,5 +10,6 @@ def join(app: Flask) -> None:
     app.cli.add_command(demo.reset_command)
     app.cli.add_command(people.group)
     app.cli.add_command(schema.group)
+    app.cli.add_command(staff.group)
     app.cli.add_command(up.up_command)
     app.cli.add_command(worker.command)

@@ -20,6 +20,18 @@ def by_public_id(public_id: str) -> Patient:
     return found
 
 
+def by_id(patient_id: int) -> Patient:
+    """Return the person of this number.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = db.session.get(Patient, patient_id)
+    if found is None:
+        raise NotFound("We cannot find that person.")
+    return found
+
+
 def search(words: str, *, most: int = 20) -> list[Patient]:
     """Return whom `words` may mean: every word begins a word of theirs, or ends their number.
 

@@ -4,20 +4,40 @@ from flask import Blueprint, Flask
 from flask_wtf.csrf import CSRFProtect
 
 from config import Config
-from scheduler.web import assets, display, errors, fields, i18n, security
-from scheduler.web.guards import Guard, manage_link, protect, public, signed_request
+from scheduler.web import assets, display, errors, fields, guards, i18n, login, security
+from scheduler.web.desk import (
+    appointments,
+    board,
+    booking,
+    inbox,
+    lists,
+    patients,
+    phone,
+    rooms,
+    sign_in,
+)
+from scheduler.web.guards import Guard, protect
 from scheduler.web.hooks import twilio as twilio_hooks
 from scheduler.web.portal import portal, visit_pages
 
-csrf = CSRFProtect()  # type: ignore[no-untyped-call]
+csrf = CSRFProtect()
 
 
 def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
     """Say who may go where: every blueprint with its guard, in one list anyone can read."""
+    demo = [(phone.bp, guards.signed_in)] if config.is_demo else []
     return [
-        (portal, public),
-        (visit_pages, manage_link),
-        (twilio_hooks.bp, signed_request),
+        (portal, guards.public),
+        (visit_pages, guards.manage_link),
+        (twilio_hooks.bp, guards.signed_request),
+        (sign_in.bp, guards.public),
+        (board.bp, guards.signed_in),
+        (appointments.bp, guards.signed_in),
+        (booking.bp, guards.signed_in),
+        (patients.bp, guards.signed_in),
+        (lists.bp, guards.signed_in),
+        (inbox.bp, guards.signed_in),
+        *demo,
     ]
 
 
@@ -26,11 +46,13 @@ def join(app: Flask, config: Config) -> None:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     fields.join(app)
     security.join(app, config)
-    csrf.init_app(app)  # type: ignore[no-untyped-call]
-    csrf.exempt(twilio_hooks.bp)  # type: ignore[no-untyped-call]  # judged by signature
+    csrf.init_app(app)
+    csrf.exempt(twilio_hooks.bp)  # judged by signature
+    login.join(app)
     i18n.join(app)
     display.join(app)
     assets.join(app)
     errors.join(app)
+    rooms.join(app, config)
     for blueprint, guard in _doors(config):
         app.register_blueprint(protect(blueprint, guard))

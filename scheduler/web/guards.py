@@ -1,16 +1,29 @@
 """Who may come in. Every blueprint is given its guard where it is registered."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
-from flask import Blueprint, g, render_template, request
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
+from scheduler.accounts import service as accounts
+from scheduler.accounts.rules import Act
 from scheduler.booking import queries
 from scheduler.core import clock
+from scheduler.core.db import transaction
+from scheduler.core.errors import Forbidden
 from scheduler.patients.links import open_link
-from scheduler.web import i18n, visitor
+from scheduler.web import i18n, login, visitor
+from scheduler.web.errors import answer
 
 Guard = Callable[[], ResponseReturnValue | None]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Noting each use of a session would be a write a click; a minute is exact enough for 15.
+NOTE_USE_EVERY = timedelta(minutes=1)
 
 
 def protect(blueprint: Blueprint, guard: Guard) -> Blueprint:
@@ -45,3 +58,59 @@ def manage_link() -> ResponseReturnValue | None:
 
 def signed_request() -> None:
     """Let the view in that judges the sender's signature itself, before it reads anything."""
+
+
+def signed_in() -> ResponseReturnValue | None:
+    """Let staff in who are signed in; send others to the sign-in page and back afterwards."""
+    person = login.somebody()
+    if person is None:
+        return _sign_in_first()
+    if not person.may(Act.SEE_DESK):
+        raise Forbidden("This page is not part of your work here.")
+    now = clock.now()
+    if not login.is_poll() and now - person.session.last_used_at >= NOTE_USE_EVERY:
+        with transaction():
+            accounts.keep_alive(person.session.session_id, now=now)
+    return None
+
+
+def requires(act: Act) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let only those whose role gives them `act` reach a view of a guarded blueprint.
+
+    Raises:
+        Forbidden: from the view, for everybody else.
+    """
+
+    def around(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def only_with_the_right(*args: P.args, **kwargs: P.kwargs) -> R:
+            insist(act)
+            return view(*args, **kwargs)
+
+        return only_with_the_right
+
+    return around
+
+
+def insist(act: Act) -> None:
+    """Stop here unless the person signed in may `act`.
+
+    Raises:
+        Forbidden: they may not.
+    """
+    if not login.me().may(act):
+        raise Forbidden("Your role does not include this. Please ask a colleague who may do it.")
+
+
+def _sign_in_first() -> ResponseReturnValue:
+    if session.pop("_user_id", None):
+        session["signed_out"] = True  # so that the page can say why
+    if login.is_poll() or "X-Fragment" in request.headers:
+        return answer(
+            401,
+            code="signed-out",
+            heading="Please sign in again",
+            message="You were signed out. Please sign in again.",
+        )
+    back = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("desk_sign_in.show", next=back), code=303)

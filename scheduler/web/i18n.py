@@ -56,7 +56,7 @@ def set_cookie(response: Response, code: str) -> None:
 def join(app: Flask) -> None:
     """Let pages speak."""
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(Path(app.root_path).parent / "translations")
-    Babel(app, locale_selector=language)  # type: ignore[no-untyped-call]
+    Babel(app, locale_selector=language)
     app.add_template_global(html_lang)
     app.jinja_env.globals["languages"] = LANGUAGES
     app.add_template_global(language, "language")

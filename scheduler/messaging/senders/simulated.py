@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from scheduler.core.db import db, let_go, transaction
+from scheduler.core.errors import NotFound
 from scheduler.core.tokens import public_id
 from scheduler.messaging.models import SimulatedText
 from scheduler.messaging.outbox import Outgoing, body_print
@@ -95,6 +96,18 @@ def shown_texts(*, limit: int = 200) -> list[SimulatedText]:
     return list(
         db.session.scalars(select(SimulatedText).order_by(SimulatedText.id.desc()).limit(limit))
     )
+
+
+def shown_text(text_id: int) -> SimulatedText:
+    """Return one text of a simulated phone.
+
+    Raises:
+        NotFound: there is none of this number.
+    """
+    text = db.session.get(SimulatedText, text_id)
+    if text is None:
+        raise NotFound("This text does not exist.")
+    return text
 
 
 def _by_reference(reference: str) -> SimulatedText | None:

@@ -1,0 +1,118 @@
+"""The desk's worklists: who is to be called, what did not arrive, what waits to be closed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from scheduler.booking import queries as book
+from scheduler.booking.models import Appointment, Status
+from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.models import ServiceCode
+from scheduler.core.db import db
+from scheduler.core.timespan import day_span
+from scheduler.messaging import inbound, outbox
+from scheduler.messaging.models import InboundText, Message
+from scheduler.patients.models import Patient
+from scheduler.tasks import queries as tasks
+from scheduler.tasks.models import Task
+
+CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
+
+#: What a task of each kind asks for, and the ways it usually ends.
+TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "change-asked": ("Asked by text for another time", ("Called and moved", "Keeps the time")),
+    inbound.UNCLEAR: ("Sent a text we did not understand", ("Answered", "Nothing to do")),
+    inbound.EMERGENCY: ("May be in danger: call now", ("Called", "Called 911 for them")),
+    inbound.STOPPED: ("Said stop: must be called from now on", ("Noted", "Called")),
+    outbox.NOT_SENT: (
+        "A message did not reach them",
+        ("Called instead", "Number corrected", "Nothing to do"),
+    ),
+    outbox.TEXTS_STOPPED: ("Texts are stopped", ("Fixed with the provider",)),
+}
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A task with what one needs to close it."""
+
+    task: Task
+    words: str
+    endings: Sequence[str]
+    patient: Patient | None
+    appointment: Appointment | None
+    message: Message | None
+    text: InboundText | None
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A conversation with one number, by its newest text from there."""
+
+    newest: InboundText
+    patient: Patient | None
+    unread: int
+
+
+def to_call(*, now: datetime) -> list[Appointment]:
+    """Return today's calls and chats of all sites that are still to be made, in order of time."""
+    found: list[Appointment] = []
+    for site in clinic_supply.current().sites.values():
+        today = day_span(now.astimezone(site.zone).date(), site.zone)
+        found += db.session.scalars(
+            select(Appointment).where(
+                Appointment.site_id == site.id,
+                Appointment.service_code.in_(CALLS),
+                Appointment.status.in_((Status.BOOKED, Status.ARRIVED)),
+                Appointment.starts_at >= today.start,
+                Appointment.starts_at < today.end,
+            )
+        )
+    return sorted(found, key=lambda a: (a.starts_at, a.id))
+
+
+def not_reached() -> list[Errand]:
+    """Return the messages that did not arrive and that nobody has dealt with, oldest first."""
+    return [_errand(t) for t in tasks.open_tasks(kinds=(outbox.NOT_SENT,))]
+
+
+def other_tasks() -> list[Errand]:
+    """Return every other open task, the most overdue first."""
+    return [_errand(t) for t in tasks.open_tasks() if t.kind != outbox.NOT_SENT]
+
+
+def conversations(*, most: int = 60) -> list[Talk]:
+    """Return the conversations people began or answered: unread ones first, then the newest."""
+    newest: dict[str, InboundText] = {}
+    unread: dict[str, int] = {}
+    for text in db.session.scalars(select(InboundText).order_by(InboundText.id.desc()).limit(1000)):
+        newest.setdefault(text.number, text)
+        unread[text.number] = unread.get(text.number, 0) + (text.read_at is None)
+    talks = [
+        Talk(text, _patient(text.patient_id), unread[number]) for number, text in newest.items()
+    ]
+    return sorted(talks, key=lambda t: (t.unread == 0, -t.newest.id))[:most]
+
+
+def _errand(task: Task) -> Errand:
+    words, endings = TASK_WORDS.get(task.kind, (task.kind.replace("-", " ").capitalize(), ()))
+    kind, _, number = task.topic.partition(":")
+    key = int(number) if number.isdigit() else 0
+    message = db.session.get(Message, key) if kind == "message" else None
+    text = db.session.get(InboundText, key) if kind in ("text", "inbound") else None
+    appointment = book.by_topic(task.topic) or (book.by_topic(message.topic) if message else None)
+    return Errand(
+        task=task,
+        words=words,
+        endings=endings or ("Done",),
+        patient=_patient(task.patient_id),
+        appointment=appointment,
+        message=message,
+        text=text,
+    )
+
+
+def _patient(patient_id: int | None) -> Patient | None:
+    return db.session.get(Patient, patient_id) if patient_id else None

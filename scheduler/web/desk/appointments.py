@@ -1,0 +1,414 @@
+"""One appointment: what it is, and every verb that may be done to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, time
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from wtforms import BooleanField, DateField, RadioField, SelectField, TextAreaField, TimeField
+from wtforms.validators import InputRequired, Length, Optional
+
+from scheduler.accounts.rules import Act
+from scheduler.booking import offers
+from scheduler.booking import queries as book
+from scheduler.booking.errors import SlotTaken
+from scheduler.booking.models import Appointment
+from scheduler.booking.offers import Audience, Offer
+from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.models import ServiceCode
+from scheduler.clinic.supply import SiteSupply
+from scheduler.core import clock
+from scheduler.core.db import let_go, transaction
+from scheduler.core.errors import Invalid, Refusal
+from scheduler.core.timespan import day_span, exists, instant
+from scheduler.messaging import consent
+from scheduler.messaging import queries as messages
+from scheduler.plans import service as plans
+from scheduler.plans import undo as plans_undo
+from scheduler.reports import board as boards
+from scheduler.reports import history
+from scheduler.tasks import queries as tasks
+from scheduler.treatment import service as treatment
+from scheduler.treatment.models import Outcome
+from scheduler.web import login
+from scheduler.web.desk import looks
+from scheduler.web.desk.rooms import back, say
+from scheduler.web.fields import Form, option
+from scheduler.web.guards import requires
+
+bp = Blueprint("desk_appointments", __name__, url_prefix="/desk/appointments")
+
+
+class OutcomeForm(Form):
+    """What a call came to."""
+
+    outcome = RadioField(
+        "What did the call come to?",
+        [InputRequired("Choose what the call came to.")],
+        choices=[option(o.value, boards.OUTCOME_WORDS[o]) for o in Outcome],
+    )
+    note = TextAreaField(
+        "Note for colleagues", [Optional(), Length(max=2000, message="Use at most 2,000 letters.")]
+    )
+
+
+class CancelForm(Form):
+    """Whether the patient is told."""
+
+    notify = BooleanField("Tell the patient", default=True)
+
+
+class MoveForm(Form):
+    """A new time: one of the free ones, or another."""
+
+    site = SelectField("Clinic", validate_choice=False)
+    day = DateField("Day", [Optional()])
+    start = RadioField("Free times", validate_choice=False, choices=[], validators=[Optional()])
+    other = TimeField("Another time", [Optional()])
+    notify = BooleanField("Tell the patient", default=True)
+
+
+@bp.get("/<string:public_id>")
+def show(public_id: str) -> ResponseReturnValue:
+    """Show an appointment: whole page, or beside the board."""
+    return _page(public_id)
+
+
+@bp.post("/<string:public_id>/arrive")
+@requires(Act.BOOK)
+def arrive(public_id: str) -> ResponseReturnValue:
+    """Check somebody in; of a call: it is on."""
+    is_call = book.by_public_id(public_id).service_code in boards.CALLS
+    return _done(
+        public_id,
+        lambda a, actor, now: plans.arrive(a, actor=actor, now=now, version=_version()),
+        "The call has started." if is_call else "Checked in.",
+    )
+
+
+@bp.post("/<string:public_id>/no-show")
+@requires(Act.BOOK)
+def no_show(public_id: str) -> ResponseReturnValue:
+    """Note that they did not come, or did not pick up."""
+    return _done(
+        public_id,
+        lambda a, actor, now: plans.no_show(a, actor=actor, now=now, version=_version()),
+        "Noted. The rest of the time is free again.",
+    )
+
+
+@bp.post("/<string:public_id>/confirm")
+@requires(Act.BOOK)
+def confirm(public_id: str) -> ResponseReturnValue:
+    """Note that they said by phone that they will come."""
+    return _done(
+        public_id,
+        lambda a, actor, now: plans.confirm(a, actor=actor, now=now),
+        "Confirmed.",
+    )
+
+
+@bp.post("/<string:public_id>/close")
+@requires(Act.BOOK)
+def close(public_id: str) -> ResponseReturnValue:
+    """Note that a chat or visit took place."""
+    return _done(
+        public_id,
+        lambda a, actor, now: plans.complete_visit(a, actor=actor, now=now, version=_version()),
+        "Closed.",
+    )
+
+
+@bp.post("/<string:public_id>/undo")
+@requires(Act.BOOK)
+def undo(public_id: str) -> ResponseReturnValue:
+    """Take back the last change."""
+    return _done(
+        public_id,
+        lambda a, actor, now: plans_undo.undo(a, version=_version(), actor=actor, now=now),
+        "Taken back.",
+        can_undo=False,
+    )
+
+
+@bp.post("/<string:public_id>/outcome")
+@requires(Act.BOOK)
+def outcome(public_id: str) -> ResponseReturnValue:
+    """Record what a call came to."""
+    form = OutcomeForm()
+    if not form.validate():
+        return _page(public_id, outcome_form=form), 422
+    return _done(
+        public_id,
+        lambda a, actor, now: plans.record_call(
+            a,
+            Outcome(form.outcome.data),
+            note=(form.note.data or "").strip() or None,
+            actor=actor,
+            now=now,
+            version=_version(),
+        ),
+        "The outcome is recorded.",
+        can_undo=False,
+    )
+
+
+@bp.get("/<string:public_id>/cancel")
+@requires(Act.BOOK)
+def ask_cancel(public_id: str) -> ResponseReturnValue:
+    """Ask whether to cancel, and whether the patient is told."""
+    return _cancel_page(public_id, CancelForm(), None)
+
+
+@bp.post("/<string:public_id>/cancel")
+@requires(Act.BOOK)
+def cancel(public_id: str) -> ResponseReturnValue:
+    """Call it off."""
+    form = CancelForm()
+    try:
+        return _do(
+            public_id,
+            lambda a, actor, now: plans.cancel(
+                a, actor=actor, now=now, version=_version(), notify=bool(form.notify.data)
+            ),
+            "Cancelled. The time is free again.",
+        )
+    except Refusal as refusal:
+        return _cancel_page(public_id, form, refusal), refusal.status
+
+
+@bp.get("/<string:public_id>/move")
+@requires(Act.BOOK)
+def ask_move(public_id: str) -> ResponseReturnValue:
+    """Offer other times without dragging."""
+    form = MoveForm(request.args, meta={"csrf": False})
+    form.notify.data = True  # an unticked box and one never shown look alike in an address
+    return _move_page(public_id, form, None)
+
+
+@bp.post("/<string:public_id>/move")
+@requires(Act.BOOK)
+def move(public_id: str) -> ResponseReturnValue:
+    """Move it: from the board (`at`, a column) or from the form (a free time, or another)."""
+    form = MoveForm()
+    try:
+        target = _target(book.by_public_id(public_id), form)
+        return _do(
+            public_id,
+            lambda a, actor, now: plans.move(
+                a,
+                starts_at=target.starts_at,
+                site_id=target.site.id,
+                chair_id=target.chair_id,
+                person_id=target.person_id,
+                version=_version(),
+                actor=actor,
+                now=now,
+                notify=bool(form.notify.data),
+            ),
+            f"Moved to {_words(target.starts_at, target.site)}.",
+        )
+    except Refusal as refusal:
+        if "X-Fragment" in request.headers:
+            raise
+        return _move_page(public_id, form, refusal), refusal.status
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where something is moved to."""
+
+    starts_at: datetime
+    site: SiteSupply
+    chair_id: int | None = None
+    person_id: int | None = None
+
+
+def _target(appointment: Appointment, form: MoveForm) -> Target:
+    """Read from the request where to.
+
+    Raises:
+        Invalid: no time was chosen, or it is none that the clock shows.
+    """
+    supply = clinic_supply.current()
+    site = supply.site(request.form.get("site", "")) or supply.sites[appointment.site_id]
+    at = request.form.get("at") or request.form.get("start")
+    if at and not form.other.data:
+        try:
+            moment = datetime.fromisoformat(at)
+        except ValueError:
+            raise Invalid("Choose one of the times.", field="start") from None
+        if moment.tzinfo is None:
+            moment = _wall(moment, site)
+        return Target(moment, site, _number("chair"), _number("person"))
+    if not form.other.data or form.errors:
+        raise Invalid("Choose a time.", field="start")
+    day = form.day.data or appointment.starts_at.astimezone(site.zone).date()
+    return Target(_wall(datetime.combine(day, form.other.data), site), site)
+
+
+def _wall(wall: datetime, site: SiteSupply) -> datetime:
+    if not exists(wall.date(), wall.time(), site.zone):
+        raise Invalid("The clock skips that time on that day.", field="other")
+    return instant(wall.date(), wall.time(), site.zone)
+
+
+def _number(name: str) -> int | None:
+    value = request.form.get(name, "")
+    return int(value) if value.isdigit() and len(value) < 10 else None
+
+
+def _version() -> int:
+    value = request.form.get("version", "")
+    if not (value.isdigit() and len(value) < 10):
+        raise Invalid("Please open the appointment again.")
+    return int(value)
+
+
+def _words(moment: datetime, site: SiteSupply) -> str:
+    wall = moment.astimezone(site.zone)
+    return f"{wall:%a, %b} {wall.day}, {(wall.hour - 1) % 12 + 1}:{wall:%M %p}"
+
+
+Verb = Callable[[Appointment, str, datetime], object]
+
+
+def _do(public_id: str, verb: Verb, words: str, *, can_undo: bool = True) -> ResponseReturnValue:
+    """Do one thing in one transaction, and go back to where the click came from."""
+    now = clock.now()
+    with transaction():
+        appointment = book.by_public_id(public_id)
+        verb(appointment, login.me().actor, now)
+        version = appointment.version
+    say(words, undo=public_id if can_undo else None, version=version)
+    return redirect(back(url_for(".show", public_id=public_id)), code=303)
+
+
+def _done(public_id: str, verb: Verb, words: str, *, can_undo: bool = True) -> ResponseReturnValue:
+    """Do one thing; a refusal is shown on the appointment's own page, as it stands now."""
+    try:
+        return _do(public_id, verb, words, can_undo=can_undo)
+    except Refusal as refusal:
+        return _page(public_id, refusal=refusal), refusal.status
+
+
+def _page(
+    public_id: str, *, refusal: Refusal | None = None, outcome_form: OutcomeForm | None = None
+) -> str:
+    let_go()
+    now = clock.now()
+    appointment = book.by_public_id(public_id)
+    placed = book.placed([appointment])[0]
+    site = clinic_supply.current().sites[appointment.site_id]
+    names = {u.id: u.name for u in (*site.chairs, *site.people)}
+    recorded = treatment.outcome_of(appointment.id)
+    sees_notes = login.me().may(Act.SEE_CLINICAL)
+    if outcome_form is None:
+        outcome_form = OutcomeForm(
+            formdata=None,
+            outcome=recorded.outcome.value if recorded else None,
+            note=recorded.note if recorded and sees_notes else None,
+        )
+    fragment = "X-Fragment" in request.headers
+    patient_id, topic = appointment.patient_id, appointment.topic
+    html = render_template(
+        "desk/_appointment.html" if fragment else "desk/appointment.html",
+        a=appointment,
+        service=clinic_supply.current().services[appointment.service_code].name,
+        standing=boards.standing(
+            appointment, now=now, outcome=recorded.outcome if recorded else None
+        ),
+        is_call=appointment.service_code in boards.CALLS,
+        has_outcome=appointment.service_code is ServiceCode.CALL,
+        recorded=recorded,
+        sees_notes=sees_notes,
+        outcome_words=boards.OUTCOME_WORDS,
+        outcome_form=outcome_form,
+        chair=names.get(placed.chair_id or 0),
+        person=names.get(placed.person_id or 0),
+        texts=consent.standing(appointment.patient),
+        messages=[*messages.about(topic), *messages.about(f"invite:{appointment.id}")],
+        tasks=tasks.open_about(topic),
+        deeds=history.of_appointment(appointment),
+        undoable=plans_undo.undoable(appointment, now=now),
+        now=now,
+        refusal=refusal,
+        back=back(),
+    )
+    looks.note("appointment.viewed", topic, patient_id=patient_id)
+    return html
+
+
+def _cancel_page(public_id: str, form: CancelForm, refusal: Refusal | None) -> str:
+    let_go()
+    appointment = book.by_public_id(public_id)
+    return render_template(
+        "desk/cancel.html",
+        a=appointment,
+        service=clinic_supply.current().services[appointment.service_code].name,
+        texts=consent.standing(appointment.patient),
+        form=form,
+        refusal=refusal,
+        back=back(url_for(".show", public_id=public_id)),
+    )
+
+
+def _move_page(public_id: str, form: MoveForm, refusal: Refusal | None) -> str:
+    """Show the free times of one day, with alternatives when the wish was refused."""
+    let_go()
+    now = clock.now()
+    appointment = book.by_public_id(public_id)
+    supply = clinic_supply.current()
+    site = supply.site(str(form.site.data or "")) or supply.sites[appointment.site_id]
+    day = form.day.data or max(appointment.starts_at, now).astimezone(site.zone).date()
+    form.site.choices = [option(s.code, s.name) for s in supply.sites.values()]
+    form.site.data, form.day.data = site.code, day
+    free = _free(appointment, site, day_span(day, site.zone).start, now=now)
+    near: list[Offer] = refusal.alternatives() if isinstance(refusal, SlotTaken) else []
+    form.start.choices = [option(o.starts_at.isoformat(), "") for o in free]
+    return render_template(
+        "desk/move.html",
+        a=appointment,
+        service=supply.services[appointment.service_code].name,
+        site=site,
+        day=day,
+        free=free,
+        near=near,
+        parts=_parts(free, site),
+        texts=consent.standing(appointment.patient),
+        form=form,
+        refusal=refusal,
+        version=request.form.get("version") if not _was_overtaken(refusal) else None,
+        back=back(url_for(".show", public_id=public_id)),
+    )
+
+
+def _was_overtaken(refusal: Refusal | None) -> bool:
+    return refusal is not None and refusal.code == "stale"
+
+
+def _free(
+    appointment: Appointment, site: SiteSupply, since: datetime, *, now: datetime
+) -> list[Offer]:
+    day = day_span(since.astimezone(site.zone).date(), site.zone)
+    return offers.find(
+        appointment.service_code,
+        site_ids=[site.id],
+        since=day.start,
+        until=day.end,
+        now=now,
+        audience=Audience.DESK,
+        patient_lane=None,
+        but_appointment=appointment.id,
+    )
+
+
+def _parts(free: list[Offer], site: SiteSupply) -> list[tuple[str, list[Offer]]]:
+    """Group offers by part of the day, leaving out the empty ones."""
+    morning: list[Offer] = []
+    afternoon: list[Offer] = []
+    for offer in free:
+        early = offer.starts_at.astimezone(site.zone).time() < time(12)
+        (morning if early else afternoon).append(offer)
+    return [(name, part) for name, part in (("Morning", morning), ("Afternoon", afternoon)) if part]

@@ -1,0 +1,107 @@
+"""Worklists: to call, not reached, tasks, new people."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from scheduler.accounts.rules import Act
+from scheduler.clinic import supply as clinic_supply
+from scheduler.core import clock
+from scheduler.core.db import transaction
+from scheduler.core.errors import Invalid, Refusal
+from scheduler.messaging import consent
+from scheduler.patients import queries as patients
+from scheduler.reports import board as boards
+from scheduler.reports import lists
+from scheduler.tasks import service as tasks
+from scheduler.web import login
+from scheduler.web.desk import looks
+from scheduler.web.desk.rooms import back, say
+from scheduler.web.guards import requires
+
+bp = Blueprint("desk_lists", __name__, url_prefix="/desk")
+
+
+@bp.get("/to-call")
+def to_call() -> ResponseReturnValue:
+    """Show today's calls that are still to be made."""
+    now = clock.now()
+    calls = lists.to_call(now=now)
+    page = render_template(
+        "desk/to_call.html",
+        calls=calls,
+        standings={a.id: boards.standing(a, now=now) for a in calls},
+        texts={a.id: consent.standing(a.patient) for a in calls},
+        services={c: s.name for c, s in clinic_supply.current().services.items()},
+        several=len(clinic_supply.current().sites) > 1,
+    )
+    return _looked_at(page, "to-call")
+
+
+@bp.get("/not-reached")
+def not_reached() -> ResponseReturnValue:
+    """Show messages that did not arrive."""
+    page = _errands("Not reached", lists.not_reached(), "Every message has found its way.")
+    return _looked_at(page, "not-reached")
+
+
+@bp.get("/tasks")
+def show_tasks() -> ResponseReturnValue:
+    """Show what only a person can close."""
+    return _looked_at(_errands("Tasks", lists.other_tasks(), "Nothing waits for you."), "tasks")
+
+
+@bp.post("/tasks/<int:task_id>/close")
+@requires(Act.ANSWER)
+def close(task_id: int) -> ResponseReturnValue:
+    """Close a task with what came of it."""
+    outcome = request.form.get("outcome", "").strip()[:200]
+    version = request.form.get("version", "")
+    try:
+        if not outcome:
+            raise Invalid("Say in a few words what came of it.")
+        if not (version.isdigit() and len(version) < 10):
+            raise Invalid("Please open the list again.")
+        with transaction():
+            tasks.close(
+                task_id,
+                outcome,
+                version=int(version),
+                actor=login.me().actor,
+                now=clock.now(),
+            )
+    except Refusal as refusal:
+        page = _errands("Tasks", lists.other_tasks(), "Nothing waits for you.", refusal)
+        return page, refusal.status
+    say("Closed.")
+    return redirect(back(url_for(".show_tasks")), code=303)
+
+
+@bp.get("/new-people")
+def new_people() -> ResponseReturnValue:
+    """Show who booked online and is not linked to a record yet."""
+    waiting = patients.enquirers()
+    page = render_template(
+        "desk/new_people.html",
+        people=[(p, patients.likely_same(p)) for p in waiting],
+        zone=next(iter(clinic_supply.current().sites.values())).zone,
+    )
+    return _looked_at(page, "new-people")
+
+
+def _errands(
+    title: str, errands: list[lists.Errand], none: str, refusal: Refusal | None = None
+) -> str:
+    return render_template(
+        "desk/tasks.html",
+        title=title,
+        errands=errands,
+        none=none,
+        refusal=refusal,
+        now=clock.now(),
+        zone=next(iter(clinic_supply.current().sites.values())).zone,
+    )
+
+
+def _looked_at(page: str, name: str) -> str:
+    looks.note("list.viewed", f"list:{name}", once_in_a_while=True)
+    return page

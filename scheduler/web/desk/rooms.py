@@ -1,0 +1,91 @@
+"""What every page of the desk has around it: the rooms, their counts, and what was just done."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, g, request, session, url_for
+
+from config import Config
+from scheduler.accounts.rules import Act
+from scheduler.core import clock
+from scheduler.reports import counts
+from scheduler.web import login
+
+#: One slash, then anything but another slash or a backslash: never another host.
+_LOCAL_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x1f]*")
+
+
+@dataclass(frozen=True)
+class Room:
+    """One entry of the navigation."""
+
+    name: str
+    endpoint: str
+    count: int = 0
+    presses: bool = False  # whether the count asks for attention
+
+
+def rooms(config: Config) -> list[tuple[str, list[Room]]]:
+    """Return the rooms by group, with their counts; only rooms that exist."""
+    waiting = counts.waiting(now=clock.now())
+    demo = [Room("Simulated phone", "desk_phone.numbers")] if config.is_demo else []
+    return [
+        (
+            "",
+            [
+                Room("Today", "desk.today"),
+                Room("Patients", "desk_patients.search"),
+                Room("Inbox", "desk_inbox.conversations", waiting.inbox, presses=True),
+            ],
+        ),
+        (
+            "To do",
+            [
+                Room("To call", "desk_lists.to_call", waiting.to_call),
+                Room("Not reached", "desk_lists.not_reached", waiting.not_reached, presses=True),
+                Room("Tasks", "desk_lists.show_tasks", waiting.tasks, presses=True),
+                Room("New people", "desk_lists.new_people", waiting.enquirers),
+            ],
+        ),
+        ("Demo", demo),
+    ]
+
+
+def join(app: Flask, config: Config) -> None:
+    """Give the desk's templates their surroundings."""
+
+    @app.context_processor
+    def around() -> dict[str, object]:
+        return {
+            "rooms": lambda: rooms(config),
+            "said": take_said,
+            "may": lambda act: login.me().may(Act(act)),
+        }
+
+
+def say(text: str, *, undo: str | None = None, version: int | None = None) -> None:
+    """Have the next page say what was done, with a way to take it back.
+
+    Holds no name: it travels in the cookie.
+
+    Args:
+        undo: The public id of the appointment whose last change may be undone.
+    """
+    session["said"] = {"text": text, "undo": undo, "version": version}
+
+
+def take_said() -> dict[str, Any] | None:
+    """Return what is to be said, once."""
+    if login.is_poll():
+        return None
+    if "said_now" not in g:
+        g.said_now = session.pop("said", None)
+    said: dict[str, Any] | None = g.said_now
+    return said
+
+
+def back(default: str | None = None) -> str:
+    """Return the page of ours to go back to: the form's `back`, or the board."""
+    wanted = request.values.get("back", "")
+    return wanted if _LOCAL_PATH.fullmatch(wanted) else default or url_for("desk.today")

@@ -1,0 +1,41 @@
+"""Taking people on from a terminal."""
+
+import pytest
+from flask.testing import FlaskCliRunner
+
+from tests import make
+from tests.conftest import Keep
+
+
+@pytest.fixture(autouse=True)
+def _clinic(keep: Keep) -> None:
+    with keep():
+        make.two_sites()
+
+
+ADD = ["staff", "add", "bea", "--name", "Bea Novak", "--role", "nurse", "--site", "woburn"]
+
+
+def test_somebody_taken_on_is_listed(runner: FlaskCliRunner) -> None:
+    done = runner.invoke(args=ADD, input="a calm new password\na calm new password\n")
+
+    assert done.exit_code == 0, done.output
+    assert "Bea Novak" in runner.invoke(args=["staff", "list"]).output
+
+
+def test_a_short_password_and_a_taken_name_are_refused_in_a_line(runner: FlaskCliRunner) -> None:
+    short = runner.invoke(args=[*ADD, "--password", "short"])
+    runner.invoke(args=[*ADD, "--password", "a calm new password"])
+    again = runner.invoke(args=[*ADD, "--password", "a calm new password"])
+
+    assert "at least 12 characters" in short.output
+    assert "already signs in as bea" in again.output
+    assert "Traceback" not in short.output + again.output
+
+
+def test_a_disabled_colleague_is_shown_as_such(runner: FlaskCliRunner) -> None:
+    runner.invoke(args=[*ADD, "--password", "a calm new password"])
+
+    runner.invoke(args=["staff", "disable", "bea"])
+
+    assert "(disabled)" in runner.invoke(args=["staff", "list"]).output
