@@ -41,8 +41,11 @@ def full_date(value: date | datetime, zone: ZoneInfo | None = None) -> str:
 
 
 def clock_time(value: datetime, zone: ZoneInfo) -> str:
-    """Return "10:45 AM": the twelve-hour clock on the clinic's wall, in every language."""
-    return format_datetime(value.astimezone(zone), "h:mm a", locale=_locale())
+    """Return "10:45 AM": the twelve-hour clock on the clinic's wall, in every language.
+
+    AM and PM stand on every clock and letter here, so they are not translated.
+    """
+    return format_datetime(value.astimezone(zone), "h:mm a", locale="en_US")
 
 
 def brief_time(value: datetime, zone: ZoneInfo) -> str:

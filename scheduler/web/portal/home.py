@@ -3,12 +3,11 @@
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from scheduler.booking import offers
-from scheduler.booking.offers import Audience
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core import clock
 from scheduler.web import display
+from scheduler.web.portal.times import EITHER, times, where
 
 
 def join(bp: Blueprint) -> None:
@@ -18,23 +17,13 @@ def join(bp: Blueprint) -> None:
 
 def home() -> ResponseReturnValue:
     """Show the page, with the next free time when there is one."""
-    now = clock.now()
-    supply = clinic_supply.current()
-    call = supply.services.get(ServiceCode.CALL)
-    soonest = None
-    if call is not None:
-        soonest = offers.first_free(
-            ServiceCode.CALL,
-            site_ids=list(supply.sites),
-            after=now,
-            now=now,
-            audience=Audience.ONLINE,
-            within=call.horizon,
-        )
+    call = clinic_supply.current().services.get(ServiceCode.CALL)
+    place = where(EITHER)
+    shown = times(place, None, now=clock.now()) if call and place else None
     return render_template(
         "portal/home.html",
         call_minutes=call.visit_minutes if call else 15,
-        soonest=display.moment(soonest.starts_at, supply.sites[soonest.site_id].zone)
-        if soonest
+        soonest=display.moment(shown.parts[0].moments[0], shown.zone)
+        if shown and shown.parts
         else None,
     )
