@@ -11,7 +11,15 @@ from babel.messages.pofile import read_po
 from tests.web.portal.conftest import Visitor
 
 ROOT = Path(__file__).resolve().parents[3]
-SOURCES = [("scheduler/web/**.py", "python"), ("templates/**.html", "jinja2")]
+#: What patients see; the pages of the desk speak English only.
+SOURCES = [
+    ("scheduler/web/*.py", "python"),
+    ("scheduler/web/portal/**.py", "python"),
+    ("templates/base.html", "jinja2"),
+    ("templates/errors/**.html", "jinja2"),
+    ("templates/partials/**.html", "jinja2"),
+    ("templates/portal/**.html", "jinja2"),
+]
 KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
 PLACE = re.compile(r"%\((\w+)\)[sd]")
 
