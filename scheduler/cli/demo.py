@@ -33,7 +33,14 @@ from scheduler.core.timespan import instant
 from scheduler.jobs import answer, deliver
 from scheduler.jobs.deliver import Delivery, Pace
 from scheduler.messaging import consent
-from scheduler.messaging.senders.simulated import KeptMail, SimulatedPhones, texted_by_patient
+from scheduler.messaging import queries as messages
+from scheduler.messaging.senders.simulated import (
+    LANDLINE,
+    SWITCHED_OFF,
+    KeptMail,
+    SimulatedPhones,
+    texted_by_patient,
+)
 from scheduler.messaging.states import Channel
 from scheduler.patients import service as patients
 from scheduler.patients.models import Pain, PainSince, Patient
@@ -50,6 +57,7 @@ SIGN_INS = (
 )
 PAST_DAYS = 21
 AHEAD_DAYS = 28
+BUSY_TODAY = 20
 BEFORE = timedelta(days=PAST_DAYS + 8)  # the first bookings are made before the first visit
 ZONE = "America/New_York"
 CONSENT = (
@@ -251,6 +259,12 @@ class _Event:
     act: Callable[[datetime], None] = field(compare=False)
 
 
+def _mobile(number: int) -> str | None:
+    """One has only a phone at home, one's is switched off, one gave a landline as mobile."""
+    special = {11: None, 17: f"+1781555{SWITCHED_OFF}", 27: f"+1781555{LANDLINE}"}
+    return special.get(number, f"+1781555{100 + number:04d}")
+
+
 class _Story:
     """A clock that is turned, and what happens as it goes."""
 
@@ -313,7 +327,7 @@ class _Story:
                 family,
                 birth_date=date(1950 + dice.randrange(45), dice.randrange(12) + 1, 1 + number % 28),
                 sex=dice.choice(("female", "male")),
-                mobile=None if number == 11 else f"+1781555{100 + number:04d}",
+                mobile=_mobile(number),
                 phone_text="781-555-0190 (home)" if number == 11 else None,
                 email=f"{given}.{family}@example.org".lower() if number % 3 else None,
                 language=language,
@@ -341,11 +355,15 @@ class _Story:
             return
         first = -PAST_DAYS + number * 7 % 33  # courses begin all along, some still ahead
         gap = dice.choice((3, 3, 4, 7))
-        hour = dice.choice((8, 9, 9, 10, 11, 12, 13, 14, 15))
-        minute = dice.choice((0, 15, 30, 45))
+        slot = dice.choice(range(8 * 4, 14 * 4 + 2))
+        shift = 0
+        if number < BUSY_TODAY:  # their course is laid so that one visit falls on today
+            slot = 8 * 4 + 1 + number * 22 // BUSY_TODAY
+            shift = -min((first + n * gap for n in range(6)), key=abs)
+        hour, minute = divmod(slot * 15, 60)
         for index in range(12):
             # Six visits close together, then one a week.
-            days = first + min(index, 6) * gap + max(index - 6, 0) * 7
+            days = first + shift + min(index, 6) * gap + max(index - 6, 0) * 7
             if days > AHEAD_DAYS:
                 break
             booked = self.wall(min(days - 6, -1 - number % 3), 10, dice.randrange(50))
@@ -353,9 +371,13 @@ class _Story:
                 max(booked, begins + timedelta(minutes=number)),
                 self._infusion(person.id, site, index == 0, days, hour, minute),
             )
+        if number == 33:
+            self.at(self.wall(-4, 18, 12), self._text(person.id, "STOP"))
+        if number == 26:
+            self.at(self.now - timedelta(minutes=50), self._text(person.id, "Can I park there?"))
         self.at(
             max(self.wall(first, 16, dice.randrange(50)), begins + timedelta(hours=1)),
-            self._chat(person.id, site, first + 2),
+            self._chat(person.id, site, first + shift + 2),
         )
 
     def _infusion(
@@ -380,7 +402,7 @@ class _Story:
 
     def _found_us(self, number: int, given: str, family: str, language: str, site: Site) -> None:
         dice = self.dice
-        days = (number - 46) * 2 - 20 if number < 56 else number - 55
+        days = (number - 46) * 2 - 16 if number < 54 else (number - 54) // 2
         wanted = self.wall(days, dice.choice((10, 11, 13, 14, 15)), dice.choice((0, 15, 30)))
         booked = min(wanted - timedelta(days=2), self.now - timedelta(minutes=7 * (number - 40)))
         self.at(
@@ -521,12 +543,22 @@ class _Story:
 
     def _reply(self, appointment_id: int, words: str) -> Callable[[datetime], None]:
         def act(moment: datetime) -> None:
+            found = db.session.get_one(Appointment, appointment_id)
+            asked = messages.open_question(found.patient.mobile or "", now=moment)
+            if asked is not None:
+                self._text(found.patient_id, words)(moment)
+
+        return act
+
+    def _text(self, patient_id: int, words: str) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
             with transaction():
-                found = db.session.get_one(Appointment, appointment_id)
-                number = found.patient.mobile
-                if number and consent.may_text(found.patient, now=moment):
-                    reference = texted_by_patient(number, words, now=moment)
-                    answer.take_in(provider_ref=reference, number=number, body=words, now=moment)
+                person = db.session.get_one(Patient, patient_id)
+                if person.mobile and consent.may_text(person, now=moment):
+                    reference = texted_by_patient(person.mobile, words, now=moment)
+                    answer.take_in(
+                        provider_ref=reference, number=person.mobile, body=words, now=moment
+                    )
 
         return act
 

@@ -17,6 +17,7 @@ from scheduler.web.desk import (
     sign_in,
 )
 from scheduler.web.guards import Guard, protect
+from scheduler.web.hooks import health
 from scheduler.web.hooks import twilio as twilio_hooks
 from scheduler.web.portal import portal, visit_pages
 
@@ -30,6 +31,7 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
         (portal, guards.public),
         (visit_pages, guards.manage_link),
         (twilio_hooks.bp, guards.signed_request),
+        (health.bp, guards.public),
         (sign_in.bp, guards.public),
         (board.bp, guards.signed_in),
         (appointments.bp, guards.signed_in),

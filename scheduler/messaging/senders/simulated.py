@@ -17,13 +17,24 @@ from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import Trouble
 from scheduler.messaging.senders.outcomes import Outcome, Refused, Taken, Trace
 
+SWITCHED_OFF = "0198"
+LANDLINE = "0199"
+
 
 class SimulatedPhones:
     """Every phone of the demo, on one page."""
 
     def send(self, outgoing: Outgoing, *, now: datetime) -> Outcome:
-        """Show the text on the page; it is delivered at once."""
+        """Show the text on the page; it is delivered at once.
+
+        Two numbers behave as real ones sometimes do: ...0198 is switched off, ...0199 is a
+        landline.
+        """
         reference = f"SIM{outgoing.public_id}"
+        if outgoing.recipient.endswith(LANDLINE):
+            return Refused(Trouble.BAD_NUMBER, "30006", "this number takes no texts")
+        if outgoing.recipient.endswith(SWITCHED_OFF):
+            return Taken(reference, "undelivered")
         with transaction():
             if _by_reference(reference) is None:
                 db.session.add(
