@@ -53,6 +53,7 @@ def create_app(config: Config) -> Flask:
 
 
 def _engine_options(url: str) -> dict[str, object]:
+    """Parameters are names and numbers of patients: an error's text, and so the log, has none."""
     if sa.make_url(url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 15}}
-    return {"pool_pre_ping": True, "pool_size": 6, "max_overflow": 4}
+        return {"connect_args": {"timeout": 15}, "hide_parameters": True}
+    return {"pool_pre_ping": True, "pool_size": 6, "max_overflow": 4, "hide_parameters": True}
