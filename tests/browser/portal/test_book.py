@@ -11,10 +11,6 @@ from tests.browser.portal.conftest import Opener, Phone
 
 pytestmark = [pytest.mark.browser, pytest.mark.serial]
 
-MOST_REQUESTS = 8
-MOST_BYTES = 80 * 1024
-SMALLEST_TARGET = 44
-
 
 class Counted:
     """A page whose interactions are counted: one for each press or field filled."""
@@ -42,94 +38,6 @@ def calls(app: Flask) -> int:
     """Return how many appointments there are."""
     with app.app_context():
         return db.session.scalars(select(func.count()).select_from(Appointment)).one()
-
-
-def walk(phone: Phone) -> list[str]:
-    """Go through every page of the portal once; return what axe finds on any of them."""
-    page, found = phone.page, []
-    for path in ("/", "/book"):
-        phone.open(path)
-        found += phone.axe()
-    page.click(".act button")
-    found += phone.axe()
-    page.locator(".another summary").click()
-    page.fill("#date", "never")
-    page.click(".typed-date button")
-    found += phone.axe()
-    phone.open("/book/time?site=woburn&date=3/7/2026")
-    found += phone.axe()
-    phone.open("/book/time?site=woburn&day=2026-03-03")
-    page.locator(".chip").nth(3).click()
-    found += phone.axe()
-    page.click(".act button")
-    found += phone.axe()
-    page.click(".act button")
-    found += phone.axe()
-    fill_details(page)
-    page.check("input[name=pain][value=crps]")
-    page.click(".act button")
-    assert phone.path == "/book/booked"
-    found += phone.axe()
-    for path in ("/my/visit", "/my/visit/move", "/my/visit/cancel"):
-        phone.open(path)
-        found += phone.axe()
-    page.click(".button-trouble")
-    found += phone.axe()
-    phone.open("/my/" + "x" * 32)
-    return found + phone.axe()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing_and_the_policy_is_kept(
-    open_phone: Opener, theme: str, width: int
-) -> None:
-    phone = open_phone(width, color_scheme=theme)
-
-    assert walk(phone) == []
-    assert phone.page.evaluate("window.violations") == []
-
-
-@pytest.mark.parametrize("width", [320, 360])
-@pytest.mark.parametrize("language", ["en", "es", "pt"])
-def test_nothing_is_wider_than_a_small_phone_and_targets_fit_a_thumb(
-    open_phone: Opener, width: int, language: str
-) -> None:
-    phone = open_phone(width)
-    phone.open(f"/?lang={language}")
-    pages = ["/", "/book", "/book/time?site=woburn&day=2026-03-03", "/book/time?site=either"]
-    for path in pages:
-        phone.open(path)
-        check_size(phone)
-    phone.page.locator(".chip").first.click()
-    phone.page.click(".act button")
-    check_size(phone)
-    phone.page.click(".act button")
-    check_size(phone)
-    fill_details(phone.page)
-    phone.page.check("input[name=pain][value=crps]")
-    phone.page.click(".act button")
-    check_size(phone)
-    for path in ("/my/visit", "/my/visit/cancel", "/my/visit/move"):
-        phone.open(path)
-        check_size(phone)
-
-
-def check_size(phone: Phone) -> None:
-    """Assert that the page does not scroll sideways and that what is pressed is large enough."""
-    too_wide = phone.page.evaluate(
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    assert too_wide <= 0, phone.path
-    small = phone.page.evaluate(
-        """(least) => [...document.querySelectorAll(
-             "a.button, button, summary, .chip, .option, .days a, .top a, .back a, .plain-act")]
-           .filter((e) => e.checkVisibility() && !e.closest(".hidden-visually"))
-           .map((e) => [e.outerHTML.slice(0, 100), e.getBoundingClientRect().height])
-           .filter(([, height]) => height < least)""",
-        SMALLEST_TARGET,
-    )
-    assert small == [], phone.path
 
 
 def test_without_javascript_a_call_is_booked_moved_cancelled_and_taken_back(
@@ -237,33 +145,6 @@ def reach(phone: Phone, selector: str) -> None:
             assert outlined, f"the focus on {selector} cannot be seen"
             return
     raise AssertionError(f"Tab never reaches {selector} on {phone.path}")
-
-
-def test_the_first_pages_are_light(open_phone: Opener) -> None:
-    for path in ("/", "/book", "/book/time?site=either"):
-        phone = open_phone()
-        phone.open(path)
-        phone.page.wait_for_load_state("networkidle")
-
-        fetched = phone.fetched()
-        assert len(fetched) <= MOST_REQUESTS, fetched
-        assert sum(size for _, size in fetched) <= MOST_BYTES, fetched
-        assert all(url.startswith(phone.address) for url, _ in fetched)
-
-
-def test_nothing_moves_while_the_page_of_times_loads(open_phone: Opener) -> None:
-    phone = open_phone()
-    phone.open("/book/time?site=woburn&day=2026-03-12")
-    shift = phone.page.evaluate(
-        """() => new Promise((done) => {
-             let sum = 0;
-             new PerformanceObserver((list) => list.getEntries().forEach((e) => (sum += e.value)))
-               .observe({ type: "layout-shift", buffered: true });
-             requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
-           })"""
-    )
-
-    assert shift <= 0.01
 
 
 def test_back_keeps_what_was_chosen_and_typed(open_phone: Opener) -> None:
