@@ -4,6 +4,7 @@ import os
 import secrets
 import stat
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from pathlib import Path
 
 from scheduler.core.sealed import new_key
@@ -44,6 +45,11 @@ class Config:
     mail_from: str = "Emerge Wellness <appointments@localhost>"
     allowed_numbers: tuple[str, ...] = ()  # outside production only these can be texted
     texts_per_second: float = 1.0
+
+    @property
+    def organizer(self) -> str:
+        """The address calendar entries come from: that of the mails."""
+        return parseaddr(self.mail_from)[1]
 
     @property
     def is_demo(self) -> bool:

@@ -108,7 +108,7 @@ def _remind(appointment: Appointment, *, now: datetime) -> None:
         )
 
 
-def judge(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
+def judge(message: MessageView, *, public_url: str, organizer: str, now: datetime) -> Verdict:
     """Say what has become of a queued message: still true (with today's facts), or to be dropped.
 
     Called inside the claiming transaction, so a cancellation and a reminder cannot cross.
@@ -116,7 +116,7 @@ def judge(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
     if message.template == PENDING:
         return _difference(message, public_url=public_url, now=now)
     if message.template == "invite":
-        return _invitation(message, public_url=public_url, now=now)
+        return _invitation(message, organizer=organizer, now=now)
     return _reminder(message, public_url=public_url, now=now)
 
 
@@ -174,7 +174,10 @@ def _all_dates(
     return Send(
         facts={
             "visits": json.dumps(
-                [[a.starts_at.isoformat(), a.zone_name, a.site.name] for a in standing]
+                [
+                    [a.starts_at.isoformat(), a.zone_name, "" if is_call(a) else a.site.name]
+                    for a in standing
+                ]
             ),
             "phone": site.phone,
         },
@@ -184,7 +187,7 @@ def _all_dates(
     )
 
 
-def _invitation(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
+def _invitation(message: MessageView, *, organizer: str, now: datetime) -> Verdict:
     appointment = queries.by_topic(message.topic.replace("invite:", "appointment:"))
     if appointment is None:
         return Drop("the appointment is no longer on record")
@@ -194,7 +197,9 @@ def _invitation(message: MessageView, *, public_url: str, now: datetime) -> Verd
     return Send(
         facts=_facts(appointment),
         template="invite" if appointment.is_live else "invite-cancelled",
-        attachment=calendar_file(appointment, method=method, now=now, attendee=message.recipient),
+        attachment=calendar_file(
+            appointment, method=method, organizer=organizer, now=now, attendee=message.recipient
+        ),
         attachment_method=method,
         memo={str(appointment.id): rules.facts(appointment)},
     )
@@ -212,7 +217,12 @@ def _reminder(message: MessageView, *, public_url: str, now: datetime) -> Verdic
 
 
 def calendar_file(
-    appointment: Appointment, *, method: Method, now: datetime, attendee: str | None = None
+    appointment: Appointment,
+    *,
+    method: Method,
+    organizer: str,
+    now: datetime,
+    attendee: str | None = None,
 ) -> bytes:
     """Return an appointment as an iCalendar document: PUBLISH is a file, the others are mail."""
     call = is_call(appointment)
@@ -226,6 +236,8 @@ def calendar_file(
             place=None if call else appointment.site.address,
             phone=appointment.site.phone,
             attendee=attendee,
+            organizer=organizer,
+            host=organizer.partition("@")[2],
         ),
         method=method,
         now=now,

@@ -31,9 +31,9 @@ class CalendarVisit:
     is_call: bool
     place: str | None  # the site's address; None for a call
     phone: str  # E.164, the site's
+    organizer: str  # our mail address
+    host: str  # right side of the UID; no clinical word
     attendee: str | None = None  # their e-mail address; a published file has none
-    organizer: str = "appointments@emergewellness.example"
-    host: str = "emergewellness.example"  # right side of the UID; no clinical word
 
 
 def document(visit: CalendarVisit, *, method: Method = "REQUEST", now: datetime) -> bytes:

@@ -569,7 +569,10 @@ class _Story:
                 worker="demo",
                 senders={Channel.SMS: SimulatedPhones(), Channel.EMAIL: KeptMail()},
                 judge=lambda message, at: notices.judge(
-                    message, public_url=self.config.public_url, now=at
+                    message,
+                    public_url=self.config.public_url,
+                    organizer=self.config.organizer,
+                    now=at,
                 ),
                 after_sent=lambda message, at: notices.after_sent(message, now=at),
                 inbound_url=None,

@@ -62,6 +62,7 @@ class Worker:
         self.twilio = twilio_of(config)
         self.senders = senders_of(config, self.twilio)
         self._public_url = config.public_url
+        self._organizer = config.organizer
         with app.app_context():
             self.started_at = clock.database_now()
         self.delivery = deliver.Delivery(
@@ -79,7 +80,9 @@ class Worker:
     # who is told that it went out.
 
     def _judge(self, message: MessageView, now: datetime) -> Verdict:
-        return notices.judge(message, public_url=self._public_url, now=now)
+        return notices.judge(
+            message, public_url=self._public_url, organizer=self._organizer, now=now
+        )
 
     def _after_sent(self, message: MessageView, now: datetime) -> None:
         notices.after_sent(message, now=now)

@@ -10,7 +10,7 @@ from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment, Authority
 from scheduler.booking.offers import Audience
 from scheduler.clinic.models import ServiceCode
-from scheduler.messaging import outbox
+from scheduler.messaging import consent, outbox
 from scheduler.patients import service as patients
 from scheduler.patients.models import Patient
 from scheduler.tasks import service as tasks
@@ -203,6 +203,7 @@ def merge_patients(enquirer: Patient, into: Patient, *, actor: str, now: datetim
     def move_rows(since: Patient, target: Patient) -> None:
         merging.hand_over(since, target, now=now)
         outbox.hand_over(since.id, target.id)
+        consent.hand_over(since, target, actor=actor, origin="merge", now=now)
         tasks.hand_over(since.id, target.id)
 
     return patients.merge(enquirer, into, move_rows=move_rows, actor=actor, now=now)

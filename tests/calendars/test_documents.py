@@ -25,6 +25,8 @@ def visit(**changes: Any) -> CalendarVisit:
         "place": "1 Main Street, Woburn, MA 01801",
         "phone": "+17815550100",
         "attendee": "ana@example.org",
+        "organizer": "appointments@example.org",
+        "host": "example.org",
     }
     return CalendarVisit(**(values | changes))
 

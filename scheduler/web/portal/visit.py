@@ -80,7 +80,12 @@ def show() -> ResponseReturnValue:
 @visit.get("/my/visit/appointment.ics")
 def calendar_file() -> ResponseReturnValue:
     """Give the appointment as a calendar file."""
-    body = notices.calendar_file(g.appointment, method="PUBLISH", now=clock.now())
+    body = notices.calendar_file(
+        g.appointment,
+        method="PUBLISH",
+        organizer=current_app.extensions["emerge_config"].organizer,
+        now=clock.now(),
+    )
     return Response(
         body,
         mimetype="text/calendar",
