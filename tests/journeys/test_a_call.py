@@ -22,7 +22,7 @@ from tests.journeys.world import PHONE, World, noon_zone, running, until
 from tests.support import chromium
 
 pytestmark = [pytest.mark.serial, pytest.mark.browser]
-PASSWORD = "quiet-harbor-lamp"  # noqa: S105
+PASSWORD = "quiet-harbor-lamp"
 UNDO_S = 3
 
 

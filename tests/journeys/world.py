@@ -121,7 +121,7 @@ WORKER = [sys.executable, "-m", "flask", "--app", "wsgi", "worker"]
 
 @contextmanager
 def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)  # noqa: S603
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         yield process
     finally:

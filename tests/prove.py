@@ -1,0 +1,175 @@
+"""`make prove`: the promises at full size, written as a table to docs/proofs.md.
+
+Each harness is a set of tests. Here they run at the figures of the promises (`EMERGE_PROVE=1`
+makes a harness take its full size) with their negative controls; a control that does not go red
+is itself a failing test. What a harness prints is its row.
+"""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "proofs.md"
+
+
+@dataclass(frozen=True)
+class Harness:
+    """A promise and the tests that could break it."""
+
+    promise: str
+    target: str
+    control: str
+
+
+HARNESSES = (
+    Harness(
+        "The database itself refuses overlapping claims: 13 Allen relations by raw SQL",
+        "tests/booking/test_law.py",
+        "the law dropped: the same SQL overlaps",
+    ),
+    Harness(
+        "32 processes want one slot: one booking, no deadlock",
+        "tests/races",
+        "lock and constraint off: many bookings; lock alone off: still no overlap",
+    ),
+    Harness(
+        "Each (state, event) pair does what the table says",
+        "tests/booking/test_verbs.py",
+        "pairs outside the table must be refused",
+    ),
+    Harness(
+        "A worker killed at any step loses and doubles nothing",
+        "tests/jobs",
+        "mark after the call doubles; mark before it loses",
+    ),
+    Harness(
+        "Texts: consent, stop words, forged and replayed webhooks, words and segments",
+        "tests/messaging tests/web/hooks",
+        "forged twins of valid requests must be refused",
+    ),
+    Harness(
+        "Free time: bits agree with counting; lanes are found exactly when the count allows",
+        "tests/availability",
+        "hypothesis compares with an oracle that knows no bits",
+    ),
+    Harness(
+        "The course: protocol tables, series optimiser against brute force, all or none",
+        "tests/plans tests/treatment",
+        "incomplete tables must be refused; killed half-way leaves none",
+    ),
+    Harness(
+        "A call from the first tap to the last text, through real processes and a real browser",
+        "tests/journeys",
+        "before the inbound address is proved no text leaves",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a harness."""
+
+    harness: Harness
+    passed: int
+    failed: int
+    skipped: int
+    seconds: float
+    lines: tuple[str, ...]
+
+
+def main() -> None:
+    """Run every harness, or those whose target has the word given; write the table."""
+    words = sys.argv[1:]
+    chosen = [h for h in HARNESSES if not words or any(w in h.target for w in words)]
+    rows = [run(harness) for harness in chosen]
+    if not words:
+        PAGE.write_text(page(rows))
+        print(f"written: {PAGE.relative_to(ROOT)}")
+    failed = sum(row.failed for row in rows)
+    passed = sum(row.passed for row in rows)
+    print(f"{passed} passed, {failed} failed, {sum(r.skipped for r in rows)} skipped")
+    raise SystemExit(1 if failed or not passed else 0)
+
+
+def run(harness: Harness) -> Row:
+    """Run one harness in a pytest of its own."""
+    print(f"== {harness.promise}", flush=True)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        targets = [t for t in harness.target.split() if (ROOT / t).exists()]
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-q", *targets, "-p", "no:cacheprovider"),
+                *("--junitxml", str(report), "-o", "junit_logging=system-out"),
+                *("-o", "junit_log_passing_tests=true"),
+            ],
+            cwd=ROOT,
+            env=os.environ | {"EMERGE_PROVE": "1"},
+            check=False,
+        )
+        suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314  our own file
+        counts = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+        lines: list[str] = []
+        for suite in suites:
+            for name in counts:
+                counts[name] += int(suite.get(name, "0"))
+            for output in suite.iter("system-out"):
+                lines += [t for t in (output.text or "").splitlines() if re.match(r"[\w ,]+: ", t)]
+    bad = counts["failures"] + counts["errors"]
+    return Row(
+        harness,
+        passed=counts["tests"] - bad - counts["skipped"],
+        failed=bad,
+        skipped=counts["skipped"],
+        seconds=time.monotonic() - began,
+        lines=tuple(dict.fromkeys(lines)),
+    )
+
+
+def page(rows: list[Row]) -> str:
+    """Return the page."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    where = (
+        f"Run on {datetime.now(UTC):%Y-%m-%d} at {commit}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores, {platform.system()}."
+    )
+    head = [
+        "# Proofs",
+        "",
+        "Written by `make prove`: each promise, the tests that could break it, and the negative",
+        "control that shows they can. Every harness runs on SQLite and on PostgreSQL.",
+        "",
+        where,
+        "",
+        "| promise | passed | failed | skipped | seconds | negative control |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    table = [
+        f"| {r.harness.promise} | {r.passed} | {r.failed} | {r.skipped} | {r.seconds:.0f} "
+        f"| {r.harness.control} |"
+        for r in rows
+    ]
+    said = ["", "## What the harnesses printed", ""]
+    for row in rows:
+        said += [f"- {line}" for line in row.lines[:40]]
+    return "\n".join([*head, *table, *said]) + "\n"
+
+
+if __name__ == "__main__":
+    main()
