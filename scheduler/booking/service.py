@@ -231,6 +231,7 @@ def move(
     _step(appointment, Event.MOVE, version=version)
     before = rules.facts(appointment)
     place = queries.placed([appointment])[0]
+    was_confirmed = appointment.confirmed_at is not None
 
     def write(choices: Sequence[Choice]) -> None:
         _release(appointment)
@@ -245,7 +246,11 @@ def move(
     if rules.facts(appointment) != before:
         appointment.sequence += 1
         appointment.confirmed_at = None
-    since = {"chair_id": place.chair_id, "person_id": place.person_id}  # so that it can be undone
+    since = {  # so that it can be undone
+        "chair_id": place.chair_id,
+        "person_id": place.person_id,
+        "confirmed": was_confirmed,
+    }
     _changed(appointment, Event.MOVE, actor=actor, now=now, before=before | since)
     db.session.refresh(appointment, ["site"])
     notices.after_change(appointment, actor=actor, now=now, notify=notify)

@@ -53,6 +53,8 @@ def undo(appointment: Appointment, *, version: int, actor: str, now: datetime) -
                 actor=actor,
                 now=now,
             )
+            if before.get("confirmed"):  # they were told nothing meanwhile: it still holds
+                plans.confirm(appointment, actor=actor, now=now)
         case "appointment.cancel" | "appointment.no-show":
             plans.reinstate(appointment, actor=actor, now=now)
         case "appointment.arrive":

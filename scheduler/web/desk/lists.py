@@ -89,13 +89,13 @@ def new_people() -> ResponseReturnValue:
 
 
 def _errands(
-    title: str, errands: list[lists.Errand], none: str, refusal: Refusal | None = None
+    title: str, errands: list[lists.Errand], nothing: str, refusal: Refusal | None = None
 ) -> str:
     return render_template(
         "desk/tasks.html",
         title=title,
         errands=errands,
-        none=none,
+        nothing=nothing,
         refusal=refusal,
         now=clock.now(),
         zone=next(iter(clinic_supply.current().sites.values())).zone,

@@ -1,0 +1,116 @@
+"""A real browser on the real pages. Every page is watched: no script error, no breach of policy."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from scheduler.accounts import queries as accounts
+from scheduler.accounts.models import Role
+from tests import make
+from tests.conftest import Keep
+from tests.support import chromium
+
+OpenPage = Callable[..., Page]
+
+#: Said before anything of the page runs: what the policy refuses is remembered.
+_WATCH = """
+window.breaches = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.breaches.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}`);
+});
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what drives a browser, wherever it stands below this folder."""
+    for item in items:
+        if "tests/browser" in item.path.as_posix():
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.serial)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the run."""
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(
+            executable_path=str(chromium.ensure()), args=chromium.LAUNCH_ARGS
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """The app, served; the test's stopped clock is its clock too."""
+    server = make_server("localhost", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, address: str) -> Iterator[OpenPage]:
+    """A way to open a page in a browser of its own: `open_page("/book", width=360)`."""
+    contexts: list[BrowserContext] = []
+    pages: list[Page] = []
+    errors: list[str] = []
+
+    def opened(path: str, *, width: int = 1280, height: int = 800, **more: Any) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, base_url=address, **more
+        )
+        context.set_default_timeout(10_000)
+        context.add_init_script(_WATCH)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        pages.append(page)
+        page.goto(path)
+        return page
+
+    yield opened
+    breaches = [b for page in pages if not page.is_closed() for b in page.evaluate("breaches")]
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert breaches == []
+
+
+@pytest.fixture
+def desk_page(open_page: OpenPage, keep: Keep) -> OpenPage:
+    """A way to a page of the desk, signed in; the clinic must be there."""
+
+    def opened(path: str = "/desk", *, role: Role = Role.FRONT_DESK, **more: Any) -> Page:
+        username = f"some-{role.value}"
+        with keep():
+            if accounts.find_staff(username) is None:
+                make.staff(username, role=role)
+        page = open_page("/desk/sign-in", **more)
+        page.get_by_label("User name").fill(username)
+        page.get_by_label("Password").fill(make.PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/desk")
+        if path != "/desk":
+            page.goto(path)
+        return page
+
+    return opened
+
+
+def faults(page: Page) -> list[str]:
+    """Return what the accessibility checker finds on a page, one line each."""
+    page.evaluate(chromium.axe_source())
+    found = page.evaluate("axe.run()")
+    return [
+        f"{v['id']} ({v['impact']}): {v['nodes'][0]['target']} {v['nodes'][0]['failureSummary']}"
+        for v in found["violations"]
+    ]
