@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request
 from werkzeug.serving import make_server
 
 from tests.support import chromium
@@ -17,17 +17,6 @@ window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) =>
   window.violations.push(e.violatedDirective + " " + e.blockedURI));
 """
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the run."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=chromium.ensure(), args=chromium.LAUNCH_ARGS
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

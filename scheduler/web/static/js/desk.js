@@ -33,24 +33,22 @@ let idle = setTimeout(leave, IDLE_MS);
 function leave() {
   location.reload();
 }
-export function used() {
+function used() {
   clearTimeout(idle);
   idle = setTimeout(leave, IDLE_MS);
 }
+
+document.addEventListener("desk:used", used);
 
 // The side panel: a link to one appointment opens beside the board instead of in its place.
 let panel = null;
 let opener = null;
 
-export function closePanel() {
+function closePanel() {
   panel?.close();
 }
 
-export function panelIsOpen() {
-  return Boolean(panel?.open);
-}
-
-export async function openPanel(address, from) {
+async function openPanel(address, from) {
   const response = await fetch(address, { headers: { "X-Fragment": "1" } });
   if (response.status === 401) return leave();
   const html = await response.text();
