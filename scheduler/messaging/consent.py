@@ -18,6 +18,8 @@ from scheduler.messaging.states import Channel, ConsentAct, State
 from scheduler.patients.models import Patient, Standing
 
 PURPOSE = "appointments"
+#: The source of a grant that nobody has checked: anybody can type a number online.
+UNVERIFIED = "portal"
 
 
 class Word(enum.StrEnum):
@@ -169,9 +171,9 @@ def standing(patient: Patient) -> ConsentStanding:
         return ConsentStanding(Word.DECEASED, None, None, None)
     if not patient.mobile:
         return ConsentStanding(Word.NO_MOBILE, None, None, None)
-    granted = _newest_grant(patient.id, patient.mobile)
     revoked = _newest_revocation(patient.mobile)
-    if revoked is not None and (granted is None or revoked.id > granted.id):
+    granted = _newest_grant(patient.id, patient.mobile, after=revoked)
+    if revoked is not None and granted is None:
         return ConsentStanding(Word.REVOKED, revoked.at, revoked.wording, revoked.source)
     if granted is None:
         return ConsentStanding(Word.NEVER_ASKED, None, None, None)
@@ -181,7 +183,8 @@ def standing(patient: Patient) -> ConsentStanding:
 def is_stopped(number: str, *, for_patient: int | None = None) -> bool:
     """Say whether a number said stop, and neither it nor (when given) the patient took it back.
 
-    Without a patient, any grant after the stop opens the number again.
+    Without a patient, any grant after the stop opens the number again; but one ticked online
+    does not, for anybody can type a number there.
     """
     revoked = _newest_revocation(number)
     if revoked is None:
@@ -190,6 +193,7 @@ def is_stopped(number: str, *, for_patient: int | None = None) -> bool:
         ConsentEntry.number == number,
         ConsentEntry.act == ConsentAct.GRANTED,
         ConsentEntry.id > revoked.id,
+        ConsentEntry.source != UNVERIFIED,
     )
     if for_patient is not None:
         later = later.where(ConsentEntry.patient_id == for_patient)
@@ -216,18 +220,19 @@ def ledger(patient: Patient) -> list[ConsentEntry]:
     return list(db.session.scalars(lines))
 
 
-def _newest_grant(patient_id: int, number: str) -> ConsentEntry | None:
-    return db.session.scalar(
-        select(ConsentEntry)
-        .where(
-            ConsentEntry.patient_id == patient_id,
-            ConsentEntry.number == number,
-            ConsentEntry.purpose == PURPOSE,
-            ConsentEntry.act == ConsentAct.GRANTED,
-        )
-        .order_by(ConsentEntry.id.desc())
-        .limit(1)
+def _newest_grant(
+    patient_id: int, number: str, *, after: ConsentEntry | None = None
+) -> ConsentEntry | None:
+    """Return the newest grant; `after` a stop, only one from somebody we know to hold the number."""
+    grants = select(ConsentEntry).where(
+        ConsentEntry.patient_id == patient_id,
+        ConsentEntry.number == number,
+        ConsentEntry.purpose == PURPOSE,
+        ConsentEntry.act == ConsentAct.GRANTED,
     )
+    if after is not None:
+        grants = grants.where(ConsentEntry.id > after.id, ConsentEntry.source != UNVERIFIED)
+    return db.session.scalar(grants.order_by(ConsentEntry.id.desc()).limit(1))
 
 
 def _newest_revocation(number: str) -> ConsentEntry | None:

@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def clinic_by_day(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clinic_by_day(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     """Woburn, where it is noon now, with somebody who calls and somebody at the desk.
 
     The desk's undo delay is three seconds here instead of fifteen minutes.
@@ -74,7 +74,6 @@ def clinic_by_day(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> It
         )
     with app.app_context():
         db.engine.dispose()
-    yield
 
 
 def book_on_a_phone(page: Page, world: World) -> str:
