@@ -223,7 +223,7 @@ def ledger(patient: Patient) -> list[ConsentEntry]:
 def _newest_grant(
     patient_id: int, number: str, *, after: ConsentEntry | None = None
 ) -> ConsentEntry | None:
-    """Return the newest grant; `after` a stop, only one from somebody we know to hold the number."""
+    """Return the newest grant; `after` a stop, only one that somebody has checked."""
     grants = select(ConsentEntry).where(
         ConsentEntry.patient_id == patient_id,
         ConsentEntry.number == number,

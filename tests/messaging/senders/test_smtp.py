@@ -50,6 +50,8 @@ def letter(method: Method = "REQUEST") -> Outgoing:
         place=None,
         phone="+17815550100",
         attendee=ADDRESS,
+        organizer="appointments@example.org",
+        host="example.org",
     )
     return replace(
         text("Your appointment is set.\n"),
