@@ -18,8 +18,8 @@ def render_item(kind: str, obj: Any, _: Any) -> str | bool:
 
 
 def include_object(obj: Any, name: str | None, kind: str, reflected: bool, _: Any) -> bool:
-    """Leave out what no model declares on purpose: the exclusion constraint's own index."""
-    return not (kind == "index" and reflected and name == "ex_claim_no_overlap")
+    """Leave out what no model declares on purpose: the exclusion constraints' own indexes."""
+    return not (kind == "index" and reflected and str(name).startswith("ex_"))
 
 
 def run(connection: sa.Connection) -> None:

@@ -82,6 +82,15 @@ def candidates(wish: Wish) -> set[int]:
     return ids
 
 
+def everything_at(sites: Iterable[SiteSupply], patient_resource_id: int) -> set[int]:
+    """Return the ids of all that visits of one patient to any of these sites may touch.
+
+    For acts of several visits: locked once, as the union, so that nobody deadlocks.
+    """
+    units = (u for site in sites for u in (*site.chairs, *site.people, site.starts))
+    return {patient_resource_id, *(unit.id for unit in units)}
+
+
 def drop_expired(lanes: Sequence[int], span: TimeSpan, *, now: datetime) -> None:
     """Delete the claims of expired holds on these lanes, so that they stand in nobody's way."""
     expired = select(Hold.id).where(Hold.expires_at <= now)
@@ -229,6 +238,38 @@ def relane(
     Future claims that are not pinned are laid anew; nobody's appointment changes, for lanes mean
     nothing to people. A claim that has begun, is pinned, or takes every lane of its person stays.
     """
+    fixed, movable = _sorted_out(pool, busy, now=now)
+    pieces = [Piece(b.claim_id, b.span, b.lane_id) for b in movable]
+    placed = place([*pieces, Piece(0, span)], fixed)
+    if placed is None:
+        return None
+    moved = [b for b in movable if placed[b.claim_id] != b.lane_id]
+    _rewrite({b.claim_id: placed[b.claim_id] for b in moved})
+    return placed[0]
+
+
+def make_way(
+    pool: Sequence[Unit], lane_id: int, span: TimeSpan, busy: Sequence[Busy], *, now: datetime
+) -> bool:
+    """Lay the pool's future claims anew so that one lane is free for `span`; say whether it is.
+
+    `busy` leaves out the claim that is to have the span.
+    """
+    fixed, movable = _sorted_out(pool, busy, now=now)
+    if any(span.overlaps(other) for other in fixed[lane_id]):
+        return False
+    fixed[lane_id].append(span)
+    placed = place([Piece(b.claim_id, b.span, b.lane_id) for b in movable], fixed)
+    if placed is None:
+        return False
+    _rewrite({b.claim_id: placed[b.claim_id] for b in movable if placed[b.claim_id] != b.lane_id})
+    return True
+
+
+def _sorted_out(
+    pool: Sequence[Unit], busy: Sequence[Busy], *, now: datetime
+) -> tuple[dict[int, list[TimeSpan]], list[Busy]]:
+    """Return what stays, by lane, and the claims that may be laid elsewhere in the pool."""
     lanes = {lane for unit in pool for lane in unit.lanes}
     fixed: dict[int, list[TimeSpan]] = {lane: [] for lane in lanes}
     for unit in pool:
@@ -243,13 +284,7 @@ def relane(
             fixed[claim.lane_id].append(claim.span)
         else:
             movable.append(claim)
-    pieces = [Piece(b.claim_id, b.span, b.lane_id) for b in movable]
-    placed = place([*pieces, Piece(0, span)], fixed)
-    if placed is None:
-        return None
-    moved = [b for b in movable if placed[b.claim_id] != b.lane_id]
-    _rewrite({b.claim_id: placed[b.claim_id] for b in moved})
-    return placed[0]
+    return fixed, movable
 
 
 def _taking_all(claims: Sequence[Busy], lanes: int) -> set[int]:

@@ -64,6 +64,12 @@ class NoAuthority(Refusal):
     code = "no-authority"
 
 
+class TooClose(Refusal):
+    """Two infusions of one patient would be nearer to each other than is safe without a reason."""
+
+    code = "too-close"
+
+
 class FormUsed(Refusal):
     """This form was already used with other words in it."""
 

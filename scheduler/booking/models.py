@@ -55,6 +55,7 @@ class Appointment(Model):
             "authority <> 'override' OR authority_reason IS NOT NULL", name="override_has_a_reason"
         ),
         Index("ix_appointment_site_id_starts_at", "site_id", "starts_at"),
+        Index("uq_appointment_id_starts_at", "id", "starts_at", unique=True),  # plans refer to it
         Index("ix_appointment_patient_id_starts_at", "patient_id", "starts_at"),
     )
 
@@ -74,6 +75,7 @@ class Appointment(Model):
     authority: Mapped[Authority | None] = mapped_column(word(Authority))
     authority_ref: Mapped[str | None]  # "clearance:12", "plan-version:3", "staff:4"
     authority_reason: Mapped[str | None]
+    spacing_reason: Mapped[str | None]  # why it may be closer than usual to another infusion
     is_online: Mapped[bool] = mapped_column(default=False)  # booked by the patient
     note: Mapped[str | None]  # for the desk: logistics, nothing clinical
     version: Mapped[int] = mapped_column(default=1)  # changes a person could overwrite

@@ -16,6 +16,7 @@ from scheduler.booking.errors import (
     NotOffered,
     Overtaken,
     SlotTaken,
+    TooClose,
     TooManyHolds,
     WrongState,
 )
@@ -37,6 +38,7 @@ from scheduler.core.tokens import public_id
 from scheduler.patients.models import Patient
 
 TAKEN = "That time has just been taken. Please choose another."
+TOO_CLOSE = "Another visit like this is within two days of it. A clinician may allow that."
 
 
 def hold(
@@ -171,6 +173,7 @@ def book(
     person_id: int | None = None,
     chair_id: int | None = None,
     authority: tuple[Authority, str, str | None] | None = None,
+    spacing_reason: str | None = None,
     note: str | None = None,
     notify: bool = True,
 ) -> Appointment:
@@ -178,11 +181,13 @@ def book(
 
     Args:
         authority: For an infusion: what entitles it, as (kind, "clearance:12", reason).
+        spacing_reason: Why it may lie closer to another infusion than usual.
         notify: Whether the patient is to be told; without it they count as told.
 
     Raises:
         NoAuthority: an infusion without one.
         NotOffered, SlotTaken, PatientBusy: as their names say.
+        TooClose: another infusion of theirs is within two days, and there is no reason.
     """
     wish = _wish(
         service, site_id, starts_at, patient=patient, person_id=person_id, chair_id=chair_id
@@ -191,7 +196,14 @@ def book(
         raise NoAuthority("This visit needs a clinician's clearance or an approved plan first.")
     lock(candidates(wish))
     appointment = _book(
-        wish, patient, actor=actor, now=now, audience=audience, authority=authority, note=note
+        wish,
+        patient,
+        actor=actor,
+        now=now,
+        audience=audience,
+        authority=authority,
+        spacing_reason=spacing_reason,
+        note=note,
     )
     _booked(appointment, actor=actor, now=now, audience=audience, notify=notify)
     return appointment
@@ -208,6 +220,7 @@ def move(
     actor: str,
     now: datetime,
     audience: Audience = Audience.DESK,
+    spacing_reason: str | None = None,
     notify: bool = True,
 ) -> Appointment:
     """Give an appointment another time, place or person; all of it or nothing.
@@ -215,7 +228,7 @@ def move(
     Raises:
         Overtaken: somebody changed it since version `version` was read; says who and what.
         WrongState: it is over or called off.
-        NotOffered, SlotTaken, PatientBusy: as for booking; the old time is kept.
+        NotOffered, SlotTaken, PatientBusy, TooClose: as for booking; the old time is kept.
     """
     target = site_id or appointment.site_id
     wish = _wish(
@@ -236,13 +249,15 @@ def move(
     def write(choices: Sequence[Choice]) -> None:
         _release(appointment)
         _claim(choices, appointment_id=appointment.id)
+        appointment.spacing_reason = spacing_reason or appointment.spacing_reason
+        appointment.site_id = target
+        appointment.starts_at = wish.stay.start
+        appointment.ends_at = wish.stay.end
+        appointment.wall_start = wall_text(starts_at, wish.site.zone)
+        appointment.zone_name = wish.site.zone.key
+        db.session.flush()
 
     _allocate(wish, write, now=now, audience=audience, but_appointment=appointment.id)
-    appointment.site_id = target
-    appointment.starts_at = wish.stay.start
-    appointment.ends_at = wish.stay.end
-    appointment.wall_start = wall_text(starts_at, wish.site.zone)
-    appointment.zone_name = wish.site.zone.key
     if rules.facts(appointment) != before:
         appointment.sequence += 1
         appointment.confirmed_at = None
@@ -497,6 +512,8 @@ def _allocate(
     except SlotTaken as refusal:
         raise _with_alternatives(refusal, wish, now=now, audience=audience) from None
     except IntegrityError as clash:
+        if violated(clash, "ex_appointment_spacing"):
+            raise TooClose(TOO_CLOSE) from clash
         if not violated(clash, "ex_claim_no_overlap"):
             raise
         raise _with_alternatives(SlotTaken(TAKEN), wish, now=now, audience=audience) from clash
@@ -525,6 +542,7 @@ def _book(
     audience: Audience,
     judged_at: datetime | None = None,
     authority: tuple[Authority, str, str | None] | None = None,
+    spacing_reason: str | None = None,
     note: str | None = None,
     but_hold: int | None = None,
 ) -> Appointment:
@@ -538,6 +556,7 @@ def _book(
             now=now,
             audience=audience,
             authority=authority,
+            spacing_reason=spacing_reason,
             note=note,
         )
         _claim(choices, appointment_id=appointment.id)
@@ -555,6 +574,7 @@ def _new(
     now: datetime,
     audience: Audience,
     authority: tuple[Authority, str, str | None] | None = None,
+    spacing_reason: str | None = None,
     note: str | None = None,
 ) -> Appointment:
     kind, ref, reason = authority or (None, None, None)
@@ -571,6 +591,7 @@ def _new(
         authority=kind,
         authority_ref=ref,
         authority_reason=reason,
+        spacing_reason=spacing_reason,
         is_online=audience is Audience.ONLINE,
         note=note,
         changed_at=now,

@@ -27,6 +27,11 @@ class Settings:
     texts_a_day: int = 1
     texts_a_week: int = 3
     nurse_concurrency: int = 3
+    infusion_minutes: int = 40
+    recovery_minutes: int = 30
+    turnover_minutes: int = 10
+    chat_first_day: int = 1  # days after the first infusion
+    chat_last_day: int = 7
     online_calls_per_number: int = 3
     online_bookings_per_address_per_hour: int = 10
     anonymous_holds_percent: int = 30

@@ -1,21 +1,123 @@
 """Every act on an appointment enters here, so that a plan can care; without one it falls through.
 
-Doors call these and nothing of the book's own verbs (design section 2, "Where rooms meet").
+Doors call these and nothing of the book's own verbs (design section 2, "Where rooms meet"). A
+plan is proposed and signed in `approval`, and all its visits are booked in `scheduling`.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
 
 from scheduler.booking import merging, queries
 from scheduler.booking import service as booking
+from scheduler.booking.allocation import everything_at, lock
 from scheduler.booking.models import Appointment, Authority
 from scheduler.booking.offers import Audience
+from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
+from scheduler.core.db import db
 from scheduler.messaging import consent, outbox
 from scheduler.patients import service as patients
 from scheduler.patients.models import Patient
+from scheduler.plans import followups, safety, visits
+from scheduler.plans.errors import OutsideWindow, WrongPlanState
+from scheduler.plans.models import (
+    OPEN,
+    SIGNED,
+    Assessment,
+    FollowUp,
+    Plan,
+    PlannedVisit,
+    PlanState,
+    VisitState,
+)
 from scheduler.tasks import service as tasks
+from scheduler.treatment import chair, clearance
 from scheduler.treatment import service as treatment
-from scheduler.treatment.models import CallOutcome, Outcome
+from scheduler.treatment.chair import Override
+from scheduler.treatment.models import CallOutcome, Outcome, SessionEvent
+
+#: The task that asks for a second look at a plan whose visits are all held; topic "plan:3".
+REASSESS = "reassess"
+
+
+@dataclass(frozen=True)
+class FirstBooked:
+    """A first infusion with the chat that follows it, or the reason why none is booked yet."""
+
+    infusion: Appointment
+    chat: Appointment | None
+    owed: FollowUp
+
+
+def book_first_infusion(
+    patient: Patient,
+    site_id: int,
+    starts_at: datetime,
+    *,
+    actor: str,
+    now: datetime,
+    person_id: int | None = None,
+    chair_id: int | None = None,
+    chat_at: tuple[int, datetime] | None = None,
+    override: Override | None = None,
+    note: str | None = None,
+    notify: bool = True,
+) -> FirstBooked:
+    """Book a first infusion on the patient's clearance, and its follow-up chat with it.
+
+    Args:
+        chat_at: (site, moment) of the chat; else the free time nearest to three days after, and
+            when there is none within its days, the chat is left due and on the desk's list.
+        override: A clinician's word for a time too close to another infusion.
+
+    Raises:
+        NotCleared: there is no clearance, or an answer changed since it was signed.
+        OutsideWindow: `chat_at` is not in the days after the infusion.
+        NotOffered, SlotTaken, PatientBusy, TooClose: as for any booking.
+    """
+    _lock_all(patient)
+    cleared = clearance.require(patient)
+    infusion = booking.book(
+        ServiceCode.FIRST_INFUSION,
+        site_id,
+        starts_at,
+        patient,
+        actor=actor,
+        now=now,
+        person_id=person_id,
+        chair_id=chair_id,
+        authority=(Authority.CLEARANCE, f"clearance:{cleared.id}", None),
+        spacing_reason=_spacing(
+            patient, ServiceCode.FIRST_INFUSION, site_id, starts_at, override, actor=actor, now=now
+        ),
+        note=note,
+        notify=notify,
+    )
+    owed = followups.owe(infusion)
+    if chat_at is not None and not owed.due_from <= chat_at[1] < owed.due_until:
+        raise OutsideWindow("The chat belongs in the days after the visit.", field="chat")
+    chat = followups.book_chat(owed, at=chat_at, actor=actor, now=now, notify=notify)
+    return FirstBooked(infusion, chat, owed)
+
+
+def book_chat(
+    owed: FollowUp, site_id: int, starts_at: datetime, *, actor: str, now: datetime
+) -> Appointment:
+    """Book the chat that is still owed after a first infusion; late is better than never.
+
+    Raises:
+        WrongPlanState: one is booked, or it was held.
+        NotOffered, SlotTaken, PatientBusy: as for any booking.
+    """
+    _lock_all(owed.patient)
+    db.session.refresh(owed, ["chat_id", "closed_at"])
+    if owed.chat_id is not None or owed.closed_at is not None:
+        raise WrongPlanState("This chat is booked already, or was held.")
+    chat = followups.book_chat(owed, at=(site_id, starts_at), actor=actor, now=now)
+    assert chat is not None
+    return chat
 
 
 def book(
@@ -28,12 +130,31 @@ def book(
     now: datetime,
     person_id: int | None = None,
     chair_id: int | None = None,
-    authority: tuple[Authority, str, str | None] | None = None,
+    authority: safety.Grant | None = None,
+    override: Override | None = None,
     note: str | None = None,
     notify: bool = True,
 ) -> Appointment:
-    """Book for the desk; see booking.service.book for what is refused."""
-    return booking.book(
+    """Book for the desk; see booking.service.book for what is refused.
+
+    An infusion needs an authority that holds: a clearance, a signed plan, or a clinician's word.
+
+    Args:
+        override: A clinician's word for an infusion too close to another; also its authority
+            when there is no other.
+
+    Raises:
+        NoAuthority, NotCleared: nothing entitles the infusion.
+        TooClose: another infusion is nearer than the protocol allows.
+    """
+    spacing = None
+    if service in safety.INFUSIONS:
+        _lock_all(patient)
+        if authority is None and override is not None:
+            authority = safety.by_override(override, patient=patient, now=now)
+        safety.check_authority(service, patient, authority)
+        spacing = _spacing(patient, service, site_id, starts_at, override, actor=actor, now=now)
+    made = booking.book(
         service,
         site_id,
         starts_at,
@@ -43,9 +164,15 @@ def book(
         person_id=person_id,
         chair_id=chair_id,
         authority=authority,
+        spacing_reason=spacing,
         note=note,
         notify=notify,
     )
+    if service is ServiceCode.FIRST_INFUSION:
+        followups.owe(made)
+    elif service is ServiceCode.CHAT:
+        _answer_owed_chat(made)
+    return made
 
 
 def book_held(
@@ -74,9 +201,36 @@ def move(
     actor: str,
     now: datetime,
     audience: Audience = Audience.DESK,
+    reason: str | None = None,
+    override: Override | None = None,
     notify: bool = True,
 ) -> Appointment:
-    """Give an appointment another time, place or person."""
+    """Give an appointment another time, place or person.
+
+    A planned visit stays in its window or says why; a first infusion takes its chat along.
+
+    Args:
+        reason: Why a planned visit, or a chat, may leave its window.
+        override: A clinician's word for a time too close to another infusion.
+
+    Raises:
+        OutsideWindow: it would leave its window, and there is no reason.
+        TooClose: another infusion is nearer than the protocol allows.
+        NotInOrder: the infusion was started.
+        Overtaken, WrongState, NotOffered, SlotTaken, PatientBusy: as in the book.
+    """
+    _lock_all(appointment.patient)
+    if starts_at != appointment.starts_at:
+        chair.refuse_if_started(appointment)
+    visit = visits.find_for(appointment.id)
+    if visit is not None:
+        outside = visits.check_window(visit, starts_at, reason)
+        # Written first: the visit's start follows the appointment's, and its window is the law.
+        visit.outside_reason = outside or visit.outside_reason
+        db.session.flush()
+    owed = followups.find_for_chat(appointment.id)
+    if owed is not None and not owed.due_from <= starts_at < owed.due_until and not reason:
+        raise OutsideWindow("The chat belongs in the days after the visit.", field="reason")
     moved = booking.move(
         appointment,
         starts_at=starts_at,
@@ -87,8 +241,23 @@ def move(
         actor=actor,
         now=now,
         audience=audience,
+        spacing_reason=_spacing(
+            appointment.patient,
+            appointment.service_code,
+            site_id or appointment.site_id,
+            starts_at,
+            override,
+            but=appointment.id,
+            actor=actor,
+            now=now,
+        ),
         notify=notify,
     )
+    if visit is not None:
+        db.session.refresh(visit)
+        if visits.is_inside(visit, starts_at):
+            visit.outside_reason = None
+    _judge_chat(moved, actor=actor, now=now, notify=notify)
     tasks.close_by_event("change-asked", moved.topic, "moved", actor=actor, now=now)
     return moved
 
@@ -102,9 +271,22 @@ def cancel(
     by_patient: bool = False,
     notify: bool = True,
 ) -> Appointment:
-    """Call an appointment off."""
+    """Call an appointment off. A planned visit is to be placed again, a chat still owed.
+
+    Raises:
+        NotInOrder: the infusion was started.
+    """
+    _lock_all(appointment.patient)
+    chair.refuse_if_started(appointment)
     gone = booking.cancel(
         appointment, actor=actor, now=now, version=version, by_patient=by_patient, notify=notify
+    )
+    _fell_away(
+        gone,
+        "The patient called it off." if by_patient else "It was called off.",
+        actor=actor,
+        now=now,
+        notify=notify,
     )
     tasks.close_by_event("change-asked", gone.topic, "cancelled", actor=actor, now=now)
     return gone
@@ -113,8 +295,25 @@ def cancel(
 def reinstate(
     appointment: Appointment, *, actor: str, now: datetime, audience: Audience = Audience.DESK
 ) -> Appointment:
-    """Take a cancellation or a no-show back."""
-    return booking.reinstate(appointment, actor=actor, now=now, audience=audience)
+    """Take a cancellation or a no-show back; what entitled an infusion must still hold.
+
+    Raises:
+        NoAuthority, NotCleared: it does not.
+        TooClose: another infusion was booked close to it meanwhile.
+        WrongPlanState: the visit it answered has another date by now.
+    """
+    _lock_all(appointment.patient)
+    visit = visits.find_formerly(appointment.id)
+    if appointment.service_code in safety.INFUSIONS:
+        _check_again(appointment, visit, actor=actor, now=now)
+    back = booking.reinstate(appointment, actor=actor, now=now, audience=audience)
+    if visit is not None:
+        outside = None if visits.is_inside(visit, back.starts_at) else "Put back as it was."
+        visits.link(visit, back, outside)
+    if back.service_code is ServiceCode.CHAT:
+        _answer_owed_chat(back)
+    _judge_chat(back, actor=actor, now=now)
+    return back
 
 
 def confirm(appointment: Appointment, *, actor: str, now: datetime) -> Appointment:
@@ -142,20 +341,72 @@ def unarrive(appointment: Appointment, *, actor: str, now: datetime) -> Appointm
 def no_show(
     appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
 ) -> Appointment:
-    """Note that they did not come."""
-    return booking.no_show(appointment, actor=actor, now=now, version=version)
+    """Note that they did not come. A planned visit is to be placed again, a chat still owed.
+
+    Raises:
+        NotInOrder: the infusion was started.
+    """
+    _lock_all(appointment.patient)
+    chair.refuse_if_started(appointment)
+    gone = booking.no_show(appointment, actor=actor, now=now, version=version)
+    _fell_away(gone, "They did not come.", actor=actor, now=now)
+    return gone
+
+
+def start_infusion(
+    appointment: Appointment,
+    *,
+    override: Override | None = None,
+    at: datetime | None = None,
+    actor: str,
+    now: datetime,
+) -> SessionEvent:
+    """Start an infusion: its authority must hold now, not only when it was booked.
+
+    Raises:
+        NoAuthority: the plan it belongs to no longer runs, and no clinician overrides that.
+        NotReady, NotInOrder, MayNotSign: as for treatment.chair.start.
+    """
+    if appointment.authority is Authority.PLAN and override is None:
+        assert appointment.authority_ref is not None
+        safety.check_authority(
+            appointment.service_code,
+            appointment.patient,
+            (Authority.PLAN, appointment.authority_ref, None),
+        )
+    return chair.start(appointment, override=override, at=at, actor=actor, now=now)
 
 
 def complete_visit(
     appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
 ) -> Appointment:
-    """Note that a visit took place."""
-    return booking.fulfil(appointment, actor=actor, now=now, version=version)
+    """Note that a visit took place; a first infusion's chat is judged again by the day it was.
+
+    Raises:
+        NotInOrder: an infusion was started, and nobody signed that they are safe to go home.
+    """
+    _lock_all(appointment.patient)
+    done = chair.complete(appointment, actor=actor, now=now, version=version)
+    _judge_chat(done, actor=actor, now=now)
+    visit = visits.find_for(done.id)
+    if visit is not None:
+        visit.state = VisitState.HELD
+        db.session.flush()
+        _after_last(visit.plan, actor=actor, now=now)
+    return done
 
 
 def reopen(appointment: Appointment, *, actor: str, now: datetime) -> Appointment:
     """Take back that it took place."""
-    return booking.reopen(appointment, actor=actor, now=now)
+    again = booking.reopen(appointment, actor=actor, now=now)
+    visit = visits.find_for(again.id)
+    if visit is not None:
+        visit.state = VisitState.BOOKED
+        if visit.plan.state is PlanState.COMPLETED:
+            visit.plan.state = PlanState.ACTIVE
+        tasks.close_by_event(REASSESS, visit.plan.topic, "reopened", actor=actor, now=now)
+        db.session.flush()
+    return again
 
 
 def record_call(
@@ -205,5 +456,146 @@ def merge_patients(enquirer: Patient, into: Patient, *, actor: str, now: datetim
         outbox.hand_over(since.id, target.id)
         consent.hand_over(since, target, actor=actor, origin="merge", now=now)
         tasks.hand_over(since.id, target.id)
+        clearance.hand_over(since.id, target.id)
+        _hand_over_plans(since.id, target.id)
 
     return patients.merge(enquirer, into, move_rows=move_rows, actor=actor, now=now)
+
+
+def _lock_all(patient: Patient) -> None:
+    """Take everything a visit of this patient may touch at any site, in one statement.
+
+    What follows locks parts of it again, row by row; having it all first, nobody deadlocks.
+    """
+    lock(everything_at(clinic_supply.current().sites.values(), patient.resource_id))
+
+
+def _spacing(
+    patient: Patient,
+    service: ServiceCode,
+    site_id: int,
+    starts_at: datetime,
+    override: Override | None,
+    *,
+    but: int | None = None,
+    actor: str,
+    now: datetime,
+) -> str | None:
+    site = clinic_supply.current().sites.get(site_id)
+    if service not in safety.INFUSIONS or site is None:
+        return None
+    return safety.check_spacing(
+        patient, starts_at, site.zone, but=but, override=override, actor=actor, now=now
+    )
+
+
+def _check_again(
+    appointment: Appointment, visit: PlannedVisit | None, *, actor: str, now: datetime
+) -> None:
+    kind, ref = appointment.authority, appointment.authority_ref
+    assert kind is not None
+    assert ref is not None
+    if kind is Authority.CLEARANCE:
+        clearance.require(appointment.patient)  # signed anew is as good
+    else:
+        safety.check_authority(
+            appointment.service_code,
+            appointment.patient,
+            (kind, ref, appointment.authority_reason),
+        )
+    if kind is Authority.PLAN and visit is None:
+        raise WrongPlanState("The plan has another date for this visit by now.")
+    if appointment.spacing_reason is None:
+        _spacing(
+            appointment.patient,
+            appointment.service_code,
+            appointment.site_id,
+            appointment.starts_at,
+            None,
+            but=appointment.id,
+            actor=actor,
+            now=now,
+        )
+
+
+def _judge_chat(infusion: Appointment, *, actor: str, now: datetime, notify: bool = True) -> None:
+    owed = followups.find_for_infusion(infusion.id)
+    if owed is not None:
+        followups.judge_again(owed, actor=actor, now=now, notify=notify)
+
+
+def _fell_away(
+    gone: Appointment, why: str, *, actor: str, now: datetime, notify: bool = True
+) -> None:
+    visit = visits.find_for(gone.id)
+    if visit is not None:
+        visits.unlink(visit, why)
+    owed = followups.find_for_chat(gone.id)
+    if owed is not None:
+        followups.chat_fell_away(owed, why)
+    _judge_chat(gone, actor=actor, now=now, notify=notify)
+
+
+def _answer_owed_chat(chat: Appointment) -> None:
+    """Let a chat that was booked by itself be the one the patient is owed."""
+    owed = db.session.scalar(
+        select(FollowUp)
+        .where(
+            FollowUp.patient_id == chat.patient_id,
+            FollowUp.chat_id.is_(None),
+            FollowUp.closed_at.is_(None),
+        )
+        .order_by(FollowUp.id)
+        .limit(1)
+    )
+    if owed is not None:
+        owed.chat_id, owed.reason = chat.id, None
+        db.session.flush()
+        db.session.expire(owed, ["chat"])
+
+
+def _after_last(plan: Plan, *, actor: str, now: datetime) -> None:
+    """When every visit is held or dropped: the plan is looked at again, or has run its course."""
+    left = db.session.scalar(
+        select(func.count())
+        .select_from(PlannedVisit)
+        .where(
+            PlannedVisit.plan_id == plan.id,
+            PlannedVisit.state.in_((VisitState.TO_PLACE, VisitState.BOOKED)),
+        )
+    )
+    if left or plan.state not in SIGNED:
+        return
+    if plan.review_on is None:
+        plan.state = PlanState.COMPLETED
+    else:
+        tasks.open_task(
+            REASSESS,
+            plan.topic,
+            now=now,
+            due_at=max(datetime.combine(plan.review_on, datetime.min.time(), now.tzinfo), now),
+            patient_id=plan.patient_id,
+            site_id=plan.site_id,
+        )
+    plan.version += 1
+    plan.changed_at, plan.changed_by, plan.change = now, actor, "closed the last visit of"
+    db.session.flush()
+
+
+def _hand_over_plans(since_id: int, target_id: int) -> None:
+    """Give one person's course to the record they are kept under; two open ones are one too many.
+
+    Raises:
+        WrongPlanState: both have a plan that is open.
+    """
+    both = db.session.scalars(
+        select(Plan).where(Plan.patient_id.in_((since_id, target_id)), Plan.state.in_(OPEN))
+    ).all()
+    if len(both) > 1:
+        raise WrongPlanState("Both records have a plan. End one of them first.")
+    for change in (
+        update(FollowUp).where(FollowUp.patient_id == since_id).values(patient_id=target_id),
+        update(Assessment).where(Assessment.patient_id == since_id).values(patient_id=target_id),
+        update(Plan).where(Plan.patient_id == since_id).values(patient_id=target_id),
+    ):
+        db.session.execute(change, execution_options={"synchronize_session": "fetch"})

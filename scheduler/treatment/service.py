@@ -10,6 +10,8 @@ from scheduler.booking.models import Appointment, Status
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid
+from scheduler.tasks import service as tasks
+from scheduler.treatment import clearance
 from scheduler.treatment.models import CallOutcome, Outcome
 
 
@@ -22,7 +24,7 @@ def record_call(
     now: datetime,
     version: int | None = None,
 ) -> CallOutcome:
-    """Record what a call came to, and close it in the book.
+    """Record what a call came to, and close it in the book. A candidate needs a clearance next.
 
     A correction is a second row; the newest counts.
 
@@ -50,6 +52,14 @@ def record_call(
         patient_id=appointment.patient_id,
         outcome=outcome.value,
     )
+    if outcome is Outcome.CANDIDATE:
+        clearance.open_clearance(
+            appointment.patient, site_id=appointment.site_id, actor=actor, now=now
+        )
+    else:
+        # A correction: what was asked for on the strength of "candidate" is no longer wanted.
+        topic = f"patient:{appointment.patient_id}"
+        tasks.close_by_event(clearance.TASK, topic, outcome.value, actor=actor, now=now)
     return row
 
 

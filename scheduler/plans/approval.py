@@ -1,0 +1,517 @@
+"""From a follow-up chat to a signed plan: assessment, proposal, a clinician's word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from scheduler.accounts.models import Staff
+from scheduler.accounts.rules import Act as Right
+from scheduler.accounts.rules import may
+from scheduler.audit import service as audit
+from scheduler.booking import queries as book_queries
+from scheduler.booking import service as booking
+from scheduler.booking.allocation import everything_at, lock
+from scheduler.booking.models import Appointment, Status
+from scheduler.clinic import supply as clinic_supply
+from scheduler.core.db import db
+from scheduler.core.errors import Invalid
+from scheduler.core.tokens import public_id
+from scheduler.patients.models import Pain, Patient
+from scheduler.plans import library, rules, safety, visits
+from scheduler.plans.errors import DraftBlocked, MayNotSign, PlanOvertaken, WrongPlanState
+from scheduler.plans.models import (
+    OPEN,
+    SIGNED,
+    Assessment,
+    FollowUp,
+    Impression,
+    Plan,
+    PlannedVisit,
+    PlanSignature,
+    PlanState,
+    PlanVersion,
+    Verdict,
+    VisitState,
+)
+from scheduler.plans.protocol import Act, Phase
+from scheduler.plans.rules import Inputs, Proposal, Window
+from scheduler.tasks import service as tasks
+from scheduler.treatment import clearance
+from scheduler.treatment import queries as treatment
+from scheduler.treatment.chair import Override
+
+#: The task that asks a clinician to look before anything is proposed; topic "assessment:3".
+LOOK_FIRST = "clinician-review"
+
+
+@dataclass(frozen=True)
+class ChatHeld:
+    """What came of a chat: what was found, and a draft, or what blocks it."""
+
+    assessment: Assessment
+    plan: Plan | None
+    blocks: Sequence[str]
+
+
+def record_chat(
+    owed: FollowUp,
+    *,
+    baseline: int,
+    score: int,
+    relief_days: int,
+    relief_holds: bool,
+    condition: Pain,
+    impression: Impression,
+    goals: str | None = None,
+    note: str | None = None,
+    actor: str,
+    now: datetime,
+) -> ChatHeld:
+    """Record a follow-up chat, close it in the book, and draft a plan or raise a task.
+
+    Recording again corrects: the newest counts, and an unsigned draft is drawn up anew.
+
+    Raises:
+        Invalid: a score outside of 0 to 10, or the infusion has not taken place.
+        NoProtocol: no protocol is active.
+        WrongPlanState: the patient has a signed plan already.
+    """
+    lock([owed.patient.resource_id])
+    assessment = _assess(
+        owed,
+        baseline=baseline,
+        score=score,
+        relief_days=relief_days,
+        relief_holds=relief_holds,
+        condition=condition,
+        impression=impression,
+        goals=goals,
+        note=note,
+        actor=actor,
+        now=now,
+    )
+    chat = owed.chat
+    if chat is not None and chat.status in (Status.BOOKED, Status.ARRIVED):
+        booking.fulfil(chat, actor=actor, now=now)
+    owed.closed_at, owed.outcome, owed.reason = now, "held", None
+    db.session.flush()
+    found = blocks(assessment)
+    if found:
+        tasks.open_task(
+            LOOK_FIRST,
+            f"assessment:{assessment.id}",
+            now=now,
+            patient_id=assessment.patient_id,
+            site_id=owed.infusion.site_id,
+        )
+        return ChatHeld(assessment, None, found)
+    return ChatHeld(assessment, propose(assessment, actor=actor, now=now), ())
+
+
+def inputs_of(assessment: Assessment) -> Inputs:
+    """Return an assessment as the decision table needs it."""
+    return Inputs(
+        baseline=assessment.baseline,
+        score=assessment.score,
+        relief_days=assessment.relief_days,
+        relief_holds=assessment.relief_holds,
+        condition=assessment.condition,
+        worst_severity=assessment.worst_severity,
+        impression=assessment.impression,
+    )
+
+
+def blocks(assessment: Assessment) -> list[str]:
+    """Return, in words for clinical staff, what keeps a plan from being drafted."""
+    found = []
+    if assessment.worst_severity >= 3:
+        found.append("A severe side effect was recorded in the session.")
+    patient = db.session.get_one(Patient, assessment.patient_id)
+    standing = clearance.current(patient)
+    if standing.signed is not None and not standing.holds:
+        found.append("An answer changed since the clearance was signed.")
+    return found
+
+
+def propose(
+    assessment: Assessment, *, override: Override | None = None, actor: str, now: datetime
+) -> Plan:
+    """Draft a plan from an assessment, by the active protocol. A draft entitles to nothing.
+
+    Args:
+        override: A clinician who has looked at what blocks it, and says why it may be drafted.
+
+    Raises:
+        DraftBlocked: something blocks it, and nobody overrides.
+        NoProtocol: no protocol is active.
+        WrongPlanState: the patient has a signed plan already.
+    """
+    found = blocks(assessment)
+    if found and override is None:
+        raise DraftBlocked("A clinician must look before a plan is drafted.", found)
+    if override is not None:
+        safety.check_override(override)
+    patient = db.session.get_one(Patient, assessment.patient_id)
+    lock([patient.resource_id])
+    row = library.active()
+    proposal = rules.assess(inputs_of(assessment), library.table_of(row))
+    infusion = db.session.get_one(Appointment, assessment.infusion_id)
+    plan = _open_plan(patient.id)
+    if plan is not None and plan.state is not PlanState.DRAFT:
+        raise WrongPlanState("There is a signed plan already. End it first, or change it.")
+    if plan is None:
+        plan = Plan(
+            public_id=public_id(),
+            patient_id=patient.id,
+            site_id=patient.home_site_id or infusion.site_id,
+            assessment_id=assessment.id,
+            protocol_id=row.id,
+            state=PlanState.DRAFT,
+            changed_at=now,
+            changed_by=actor,
+            change="proposed",
+        )
+        db.session.add(plan)
+        db.session.flush()
+    else:
+        touch(plan, "proposed anew", actor=actor, now=now)
+        plan.assessment_id, plan.protocol_id = assessment.id, row.id
+    _add_version(
+        plan, proposal, override.reason.strip() if override else None, actor=actor, now=now
+    )
+    note(plan, "plan.proposed", actor=actor, now=now, row=proposal.row_id)
+    if override is not None:
+        tasks.close_by_event(
+            LOOK_FIRST,
+            f"assessment:{assessment.id}",
+            "drafted",
+            actor=f"staff:{override.staff.id}",
+            now=now,
+        )
+    return plan
+
+
+def proposal_of(plan: Plan) -> Proposal:
+    """Return what the plan's newest version says."""
+    return rules.restored(plan.current.proposal)
+
+
+def windows_of(plan: Plan, *, now: datetime) -> list[Window]:
+    """Return the windows the visits of a draft would have if it were signed today."""
+    proposal = proposal_of(plan)
+    site = clinic_supply.current().sites[plan.site_id]
+    last = _last_infusion(plan)
+    return rules.windows(
+        proposal.phases,
+        last_infusion_on=last.starts_at.astimezone(last.site.zone).date(),
+        today=now.astimezone(site.zone).date(),
+        zone=site.zone,
+        usual=last.starts_at.astimezone(last.site.zone).time(),
+    )
+
+
+def approve(plan: Plan, signer: Staff, *, version: int, now: datetime) -> Plan:
+    """Sign a draft as it is. The door has asked the signer's password again.
+
+    A series gets its visits, to be placed; a plan to stop or refer is thereby complete.
+
+    Raises:
+        MayNotSign: the signer is no clinician.
+        PlanOvertaken: somebody signed or changed it since version `version` was read; says who.
+        WrongPlanState: it says that a review is needed: a clinician changes or declines it.
+        DraftBlocked: something came to light since it was drafted.
+    """
+    _ready_to_sign(plan, signer, version=version, now=now)
+    proposal = proposal_of(plan)
+    if proposal.act is Act.REVIEW:
+        raise WrongPlanState("The protocol leaves this to you: change the plan, or decline it.")
+    _refuse_blocked(plan)
+    return _sign(plan, signer, Verdict.APPROVED, None, now=now)
+
+
+def change(
+    plan: Plan,
+    signer: Staff,
+    *,
+    act: Act,
+    phases: Sequence[Phase],
+    reason: str,
+    version: int,
+    now: datetime,
+) -> Plan:
+    """Sign a draft with changes, as a new version with its reason.
+
+    Raises:
+        Invalid: no reason, or the phases make no sense or are closer than the protocol allows.
+        MayNotSign, PlanOvertaken, DraftBlocked: as for `approve`.
+    """
+    _ready_to_sign(plan, signer, version=version, now=now)
+    words = _said(reason)
+    before = proposal_of(plan)
+    _check_phases(act, phases, before.min_hours_between)
+    _refuse_blocked(plan)
+    changed = replace(before, act=act, phases=tuple(phases))
+    _add_version(plan, changed, words, actor=f"staff:{signer.id}", now=now)
+    return _sign(plan, signer, Verdict.CHANGED, words, now=now)
+
+
+def decline(plan: Plan, signer: Staff, *, reason: str, version: int, now: datetime) -> Plan:
+    """Sign that this plan is not to be.
+
+    Raises:
+        Invalid: no reason.
+        MayNotSign, PlanOvertaken: as for `approve`.
+    """
+    _ready_to_sign(plan, signer, version=version, now=now)
+    return _sign(plan, signer, Verdict.DECLINED, _said(reason), now=now)
+
+
+def cease(plan: Plan, signer: Staff, *, reason: str, version: int, now: datetime) -> Plan:
+    """End a signed plan before its time: visits ahead are called off, past ones stay.
+
+    Raises:
+        Invalid, MayNotSign, PlanOvertaken: as for `decline`.
+        WrongPlanState: it does not run.
+    """
+    words = _said(reason)
+    _may_sign(signer)
+    _lock_plan(plan, version=version)
+    if plan.state not in SIGNED:
+        raise WrongPlanState("This plan does not run.")
+    actor = f"staff:{signer.id}"
+    for visit in plan.visits:
+        if visit.state is VisitState.BOOKED and visit.appointment is not None:
+            appointment = visit.appointment
+            if appointment.status is not Status.BOOKED:
+                continue
+            visits.unlink(visit, "The plan was ended.")
+            booking.cancel(appointment, actor=actor, now=now)
+        if visit.state is VisitState.TO_PLACE:
+            visit.state, visit.reason = VisitState.OMITTED, "The plan was ended."
+    _add_version(plan, proposal_of(plan), words, actor=actor, now=now)
+    plan.state = PlanState.CEASED
+    touch(plan, "ended", actor=actor, now=now)
+    note(plan, "plan.ceased", actor=actor, now=now)
+    return plan
+
+
+def _assess(
+    owed: FollowUp,
+    *,
+    baseline: int,
+    score: int,
+    relief_days: int,
+    relief_holds: bool,
+    condition: Pain,
+    impression: Impression,
+    goals: str | None,
+    note: str | None,
+    actor: str,
+    now: datetime,
+) -> Assessment:
+    for name, value in (("baseline", baseline), ("score", score)):
+        if not 0 <= value <= 10:
+            raise Invalid("The score is a number from 0 to 10.", field=name)
+    if not 0 <= relief_days <= 366:
+        raise Invalid("Enter for how many days, 0 or more.", field="relief_days")
+    if owed.infusion.status is not Status.FULFILLED:
+        raise Invalid("The first infusion has not been completed yet.")
+    row = Assessment(
+        patient_id=owed.patient_id,
+        infusion_id=owed.infusion_id,
+        chat_id=owed.chat_id,
+        baseline=baseline,
+        score=score,
+        relief_days=relief_days,
+        relief_holds=relief_holds,
+        condition=condition,
+        worst_severity=treatment.worst_severity(owed.infusion_id),
+        impression=impression,
+        goals=goals or None,
+        note=note or None,
+        recorded_by=actor,
+        recorded_at=now,
+    )
+    db.session.add(row)
+    db.session.flush()
+    audit.record(
+        "assessment.recorded",
+        f"assessment:{row.id}",
+        actor=actor,
+        now=now,
+        patient_id=row.patient_id,
+    )
+    return row
+
+
+def _ready_to_sign(plan: Plan, signer: Staff, *, version: int, now: datetime) -> None:
+    _may_sign(signer)
+    _lock_plan(plan, version=version)
+    if plan.state is not PlanState.DRAFT or plan.current.signature is not None:
+        raise PlanOvertaken(_who(plan))
+
+
+def _lock_plan(plan: Plan, *, version: int) -> None:
+    """Take all the plan's visits may need, then its row; whoever came first has it."""
+    sites = clinic_supply.current().sites.values()
+    lock(everything_at(sites, plan.patient.resource_id))
+    db.session.refresh(plan, with_for_update={"of": Plan})
+    db.session.expire(plan, ["versions", "visits"])
+    if plan.version != version:
+        raise PlanOvertaken(_who(plan))
+
+
+def _who(plan: Plan) -> str:
+    return (
+        f"{book_queries.actor_name(plan.changed_by)} {plan.change} this plan while you had it "
+        "open. Here is how it stands now."
+    )
+
+
+def _may_sign(signer: Staff) -> None:
+    if not may(signer.role, Right.APPROVE_PLAN):
+        raise MayNotSign("Only a clinician signs a plan.")
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise Invalid("Please say why.", field="reason")
+    return reason.strip()
+
+
+def _refuse_blocked(plan: Plan) -> None:
+    """What came to light after the draft blocks its signature; what it was drafted over does not.
+
+    A draft drawn up over a block carries the clinician's reason for it.
+    """
+    found = blocks(plan.assessment)
+    if found and plan.versions[0].reason is None and plan.current.reason is None:
+        raise DraftBlocked("A clinician must look at this first.", found)
+
+
+def _sign(
+    plan: Plan, signer: Staff, verdict: Verdict, reason: str | None, *, now: datetime
+) -> Plan:
+    actor = f"staff:{signer.id}"
+    try:
+        with db.session.begin_nested():
+            db.session.add(
+                PlanSignature(
+                    plan_version_id=plan.current.id,
+                    verdict=verdict,
+                    reason=reason,
+                    signed_by_id=signer.id,
+                    signed_at=now,
+                )
+            )
+    except IntegrityError as clash:
+        raise PlanOvertaken("Somebody signed this plan while you had it open.") from clash
+    db.session.expire(plan, ["versions"])
+    proposal = proposal_of(plan)
+    if verdict is Verdict.DECLINED:
+        plan.state = PlanState.DECLINED
+    elif proposal.act is Act.SERIES:
+        plan.state = PlanState(verdict.value)
+        _plan_visits(plan, proposal, now=now)
+    else:
+        plan.state = PlanState.COMPLETED
+    touch(plan, verdict.value, actor=actor, now=now)
+    note(plan, f"plan.{verdict.value}", actor=actor, now=now, act=proposal.act.value)
+    return plan
+
+
+def _plan_visits(plan: Plan, proposal: Proposal, *, now: datetime) -> None:
+    planned = windows_of(plan, now=now)
+    for window in planned:
+        db.session.add(
+            PlannedVisit(
+                plan_id=plan.id,
+                number=window.number,
+                phase=window.phase,
+                state=VisitState.TO_PLACE,
+                earliest=window.earliest,
+                ideal=window.ideal,
+                latest=window.latest,
+                min_days=window.min_days,
+                max_days=window.max_days,
+            )
+        )
+    zone = ZoneInfo(clinic_supply.current().sites[plan.site_id].zone.key)
+    plan.review_on = rules.review_on(proposal.phases, planned, zone)
+    db.session.flush()
+    db.session.expire(plan, ["visits"])
+
+
+def _check_phases(act: Act, phases: Sequence[Phase], min_hours: int) -> None:
+    if act is Act.REVIEW:
+        raise Invalid("Choose a series, to stop, or to refer.", field="act")
+    if (act is Act.SERIES) != bool(phases):
+        raise Invalid("A series has visits, and nothing else has.", field="phases")
+    for phase in phases:
+        if not 1 <= phase.count <= 52:
+            raise Invalid("Plan between 1 and 52 visits.", field="count")
+        if not 1 <= phase.min_days <= phase.target_days <= phase.max_days <= 365:
+            raise Invalid("The days between go from least to most.", field="target_days")
+        if phase.min_days * 24 < min_hours:
+            raise Invalid(
+                f"The protocol asks for at least {min_hours} hours between.", field="min_days"
+            )
+
+
+def _add_version(
+    plan: Plan, proposal: Proposal, reason: str | None, *, actor: str, now: datetime
+) -> PlanVersion:
+    newest = db.session.scalar(
+        select(PlanVersion.number)
+        .where(PlanVersion.plan_id == plan.id)
+        .order_by(PlanVersion.number.desc())
+        .limit(1)
+    )
+    row = PlanVersion(
+        plan_id=plan.id,
+        number=(newest or 0) + 1,
+        proposal=proposal.as_data(),
+        reason=reason,
+        made_by=actor,
+        made_at=now,
+    )
+    db.session.add(row)
+    db.session.flush()
+    db.session.expire(plan, ["versions"])
+    return row
+
+
+def _open_plan(patient_id: int) -> Plan | None:
+    return db.session.scalar(
+        select(Plan)
+        .where(Plan.patient_id == patient_id, Plan.state.in_(OPEN))
+        .with_for_update(of=Plan)
+    )
+
+
+def _last_infusion(plan: Plan) -> Appointment:
+    return db.session.get_one(Appointment, plan.assessment.infusion_id)
+
+
+def touch(plan: Plan, what: str, *, actor: str, now: datetime) -> None:
+    """Count a change of the plan, with who made it and what it was."""
+    plan.version += 1
+    plan.changed_at, plan.changed_by, plan.change = now, actor, what
+    db.session.flush()
+
+
+def note(plan: Plan, action: str, *, actor: str, now: datetime, **detail: object) -> None:
+    """Write a deed on the plan into the record."""
+    audit.record(
+        action,
+        plan.topic,
+        actor=actor,
+        now=now,
+        patient_id=plan.patient_id,
+        plan_version=plan.current.number,
+        **detail,
+    )

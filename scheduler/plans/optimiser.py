@@ -1,0 +1,416 @@
+"""One patient's series, placed exactly: dynamic programming over candidate starts. Pure.
+
+A visit's candidates are the starts that are free inside its window, at any site. Hard: days
+between neighbours within the visit's bounds, and the least hours between two visits on the wall
+clock. Soft: distance from the ideal day, uneven spacing, another weekday where weeks are the
+measure, another time of day, another site. All costs are whole numbers, so "optimal" is exact.
+
+The cost of a series is a sum over visits and over neighbours, so the best way to reach each
+candidate is enough to know (Bellman). Between two days the time of day costs its distance in
+minutes, which two sweeps over sorted starts minimise for all candidates of the day at once.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+DAY_OFF = 600  # for each day away from the ideal one
+UNEVEN = 120  # for each day the spacing differs from its target
+WEEKDAY = 240  # another weekday than the visit before, where the target is whole weeks
+NOT_HOME = 300  # at the site that is not the patient's
+SITE_CHANGE = 480  # at another site than the visit before
+UNWISHED_DAY = 400  # on a weekday the patient would rather not
+# One for each minute the time of day differs from the visit before, or from the usual time.
+LEFT_OUT = 10**9  # more than any series can cost: place as many as can be placed
+DAY = 1440
+
+
+@dataclass(frozen=True, order=True)
+class Start:
+    """A free start: the moment, and where it lies on the wall clock of its site."""
+
+    at: datetime
+    site_id: int
+    day: int = field(compare=False)  # ordinal of the local date
+    minute: int = field(compare=False)  # of the local day
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A visit to be placed, in the order of the series."""
+
+    number: int
+    ideal_day: int
+    min_days: int  # after the visit before
+    target_days: int
+    max_days: int
+    starts: tuple[Start, ...]
+    is_fixed: bool = False  # booked or held: its one start stays
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the patient would like, and what is safe."""
+
+    home_site_id: int
+    minute: int  # the time of day they usually come
+    weekdays: frozenset[int] = frozenset()  # Monday is 0; empty: any
+    min_hours: int = 48  # between two visits, on the wall clock
+    before: Start | None = None  # the infusion before the series
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a visit goes, or why it goes nowhere."""
+
+    number: int
+    start: Start | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """The best placement of all visits and what it costs."""
+
+    placements: tuple[Placement, ...]
+    cost: int
+
+    @property
+    def placed(self) -> int:
+        """How many visits have a start."""
+        return sum(1 for p in self.placements if p.start is not None)
+
+
+@dataclass
+class _Group:
+    """The starts of one visit on one day at one site, by time, with the best way to each."""
+
+    day: int
+    site_id: int
+    starts: list[Start]
+    cost: list[int | None]
+    came_from: list[tuple[int, int, int] | None]  # (visit, group, index)
+
+
+def place(visits: Sequence[Visit], wishes: Wishes) -> Series:
+    """Return the cheapest placement of the series; visits that cannot be placed say why.
+
+    As many visits as possible are placed, then the cost is the least.
+    """
+    found = _solve(visits, wishes, may_skip=False) or _solve(visits, wishes, may_skip=True)
+    chosen, cost = found or ({}, 0)
+    placements = tuple(
+        Placement(v.number, chosen[k], None)
+        if k in chosen
+        else Placement(v.number, None, _binding(visits, wishes, chosen, k))
+        for k, v in enumerate(visits)
+    )
+    return Series(placements, cost)
+
+
+def alternatives(
+    visits: Sequence[Visit], wishes: Wishes, series: Series, number: int, *, most: int = 3
+) -> list[Start]:
+    """Return the next best starts of one visit while all others stay: one a day and site."""
+    chosen = {k: p.start for k, p in enumerate(series.placements) if p.start is not None}
+    k = next(i for i, v in enumerate(visits) if v.number == number)
+    now = chosen.pop(k, None)
+    ranked = sorted(
+        (cost, start)
+        for start in visits[k].starts
+        if start != now and (cost := _cost_at(visits, wishes, chosen, k, start)) is not None
+    )
+    found: list[Start] = []
+    taken = {(now.day, now.site_id)} if now else set()
+    for _, start in ranked:
+        if (start.day, start.site_id) not in taken:
+            taken.add((start.day, start.site_id))
+            found.append(start)
+    # A day with nothing else to offer is better than an empty list.
+    found.extend(s for _, s in ranked if s not in found)
+    return found[:most]
+
+
+def unary(visit: Visit, start: Start, wishes: Wishes) -> int:
+    """Return what a start costs by itself."""
+    cost = DAY_OFF * abs(start.day - visit.ideal_day)
+    cost += NOT_HOME * (start.site_id != wishes.home_site_id)
+    if wishes.weekdays and (start.day - 1) % 7 not in wishes.weekdays:
+        cost += UNWISHED_DAY
+    return cost
+
+
+def pairwise(before: Start, after: Start, target_days: int) -> int:
+    """Return what two neighbouring starts cost together."""
+    return _day_cost(
+        after.day - before.day, target_days, changes_site=before.site_id != after.site_id
+    ) + abs(after.minute - before.minute)
+
+
+def allowed(
+    before: Start, after: Start, *, min_days: int, max_days: int | None, min_hours: int
+) -> bool:
+    """Say whether two starts may follow one another."""
+    gap = after.day - before.day
+    if gap < min_days or (max_days is not None and gap > max_days):
+        return False
+    return gap * DAY + after.minute - before.minute >= min_hours * 60
+
+
+def _day_cost(gap: int, target: int, *, changes_site: bool) -> int:
+    cost = UNEVEN * abs(gap - target) + SITE_CHANGE * changes_site
+    if target % 7 == 0 and gap % 7:
+        cost += WEEKDAY
+    return cost
+
+
+def _solve(
+    visits: Sequence[Visit], wishes: Wishes, *, may_skip: bool
+) -> tuple[dict[int, Start], int] | None:
+    table: list[list[_Group]] = []
+    for k, visit in enumerate(visits):
+        groups = _groups(visit)
+        _enter(visits, k, groups, wishes, may_skip=may_skip)
+        for i in _predecessors(visits, k, may_skip=may_skip):
+            _step(visits, i, k, table[i], groups, wishes)
+        for group in groups:
+            for index, start in enumerate(group.starts):
+                cost = group.cost[index]
+                if cost is not None:
+                    group.cost[index] = cost + unary(visit, start, wishes)
+        table.append(groups)
+    return _best(visits, table, may_skip=may_skip)
+
+
+def _predecessors(visits: Sequence[Visit], k: int, *, may_skip: bool) -> Iterator[int]:
+    """Yield the visits that may be the one before, with those between them left out."""
+    for i in range(k - 1, -1, -1):
+        yield i
+        if not may_skip or visits[i].is_fixed:
+            return
+
+
+def _groups(visit: Visit) -> list[_Group]:
+    found: dict[tuple[int, int], list[Start]] = {}
+    for start in sorted(visit.starts, key=lambda s: (s.day, s.site_id, s.minute)):
+        found.setdefault((start.day, start.site_id), []).append(start)
+    return [
+        _Group(day, site_id, starts, [None] * len(starts), [None] * len(starts))
+        for (day, site_id), starts in found.items()
+    ]
+
+
+def _enter(
+    visits: Sequence[Visit], k: int, groups: Sequence[_Group], wishes: Wishes, *, may_skip: bool
+) -> None:
+    """Begin the series with this visit, all before it left out."""
+    skipped = visits[:k]
+    if any(v.is_fixed for v in skipped) or (skipped and not may_skip):
+        return
+    visit = visits[k]
+    for group in groups:
+        for index, start in enumerate(group.starts):
+            if not visit.is_fixed and not _after_the_one_before(visits, k, start, wishes):
+                continue
+            usual = abs(start.minute - wishes.minute)
+            group.cost[index] = LEFT_OUT * len(skipped) + usual
+
+
+def _after_the_one_before(visits: Sequence[Visit], k: int, start: Start, wishes: Wishes) -> bool:
+    least = sum(v.min_days for v in visits[: k + 1])
+    return wishes.before is None or allowed(
+        wishes.before, start, min_days=least, max_days=None, min_hours=wishes.min_hours
+    )
+
+
+def _step(
+    visits: Sequence[Visit],
+    i: int,
+    k: int,
+    before: Sequence[_Group],
+    groups: Sequence[_Group],
+    wishes: Wishes,
+) -> None:
+    """Reach visit k from visit i, what lies between left out."""
+    between = visits[i + 1 : k + 1]
+    least, most = sum(v.min_days for v in between), sum(v.max_days for v in between)
+    target = sum(v.target_days for v in between)
+    left_out = LEFT_OUT * (k - i - 1)
+    both_fixed = visits[i].is_fixed and visits[k].is_fixed
+    for here in groups:
+        for number, there in enumerate(before):
+            gap = here.day - there.day
+            if not both_fixed and not least <= gap <= most:
+                continue
+            price = left_out + _day_cost(gap, target, changes_site=here.site_id != there.site_id)
+            slack = DAY if both_fixed else gap * DAY - wishes.min_hours * 60
+            _carry(there, here, price, slack, (i, number))
+
+
+def _carry(there: _Group, here: _Group, price: int, slack: int, origin: tuple[int, int]) -> None:
+    """Carry the best costs of one day to another, a minute of difference costing one.
+
+    `slack` is how many minutes later in the day the earlier visit may be than this one.
+    """
+    known = [
+        (s.minute, c, n)
+        for n, (s, c) in enumerate(zip(there.starts, there.cost, strict=True))
+        if c is not None
+    ]
+    if not known:
+        return
+    minutes = [m for m, _, _ in known]
+    falling = _least((c - m for m, c, _ in known), reverse=False)
+    rising = _least((c + m for m, c, _ in known), reverse=True)
+    for index, start in enumerate(here.starts):
+        options: list[tuple[int, int]] = []
+        allowed_until = bisect_right(minutes, start.minute + slack)
+        at_or_before = min(bisect_right(minutes, start.minute), allowed_until)
+        if at_or_before:
+            n = falling[at_or_before - 1]
+            options.append((known[n][1] + start.minute - known[n][0], n))
+        if at_or_before < allowed_until:
+            if allowed_until == len(known):
+                n = rising[at_or_before]
+                options.append((known[n][1] + known[n][0] - start.minute, n))
+            else:  # the wall-clock hours cut the later ones off: look at what is left
+                options.extend(
+                    (known[n][1] + known[n][0] - start.minute, n)
+                    for n in range(at_or_before, allowed_until)
+                )
+        if not options:
+            continue
+        cost, n = min(options)
+        cost += price
+        best = here.cost[index]
+        if best is None or cost < best:
+            here.cost[index] = cost
+            here.came_from[index] = (*origin, known[n][2])
+
+
+def _least(values: Iterator[int], *, reverse: bool) -> list[int]:
+    """Return, for each place, where the least value up to it (or from it on) stands."""
+    listed = list(values)
+    order = range(len(listed) - 1, -1, -1) if reverse else range(len(listed))
+    best = None
+    found = [0] * len(listed)
+    for n in order:
+        if best is None or listed[n] < listed[best]:
+            best = n
+        found[n] = best
+    return found
+
+
+def _best(
+    visits: Sequence[Visit], table: Sequence[Sequence[_Group]], *, may_skip: bool
+) -> tuple[dict[int, Start], int] | None:
+    ends: list[tuple[int, int, int, int]] = []
+    for k in range(len(visits) - 1, -1, -1):
+        left_out = LEFT_OUT * (len(visits) - 1 - k)
+        for g, group in enumerate(table[k]):
+            ends.extend(
+                (cost + left_out, k, g, n) for n, cost in enumerate(group.cost) if cost is not None
+            )
+        if not may_skip or visits[k].is_fixed:
+            break
+    else:
+        ends.append((LEFT_OUT * len(visits), -1, 0, 0))  # nothing can be placed
+    if not ends:
+        return None
+    cost, *place_of = min(ends)
+    chosen: dict[int, Start] = {}
+    at: tuple[int, int, int] | None = (place_of[0], place_of[1], place_of[2])
+    while at is not None and at[0] >= 0:
+        k, g, n = at
+        chosen[k] = table[k][g].starts[n]
+        at = table[k][g].came_from[n]
+    return chosen, cost
+
+
+def _neighbours(chosen: dict[int, Start], k: int) -> tuple[int | None, int | None]:
+    before = max((i for i in chosen if i < k), default=None)
+    after = min((i for i in chosen if i > k), default=None)
+    return before, after
+
+
+def _fits_before(
+    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int, start: Start
+) -> bool:
+    before, _ = _neighbours(chosen, k)
+    if before is None:
+        return _after_the_one_before(visits, k, start, wishes)
+    between = visits[before + 1 : k + 1]
+    return allowed(
+        chosen[before],
+        start,
+        min_days=sum(v.min_days for v in between),
+        max_days=sum(v.max_days for v in between),
+        min_hours=wishes.min_hours,
+    )
+
+
+def _fits_after(
+    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int, start: Start
+) -> bool:
+    _, after = _neighbours(chosen, k)
+    if after is None:
+        return True
+    between = visits[k + 1 : after + 1]
+    return allowed(
+        start,
+        chosen[after],
+        min_days=sum(v.min_days for v in between),
+        max_days=sum(v.max_days for v in between),
+        min_hours=wishes.min_hours,
+    )
+
+
+def _cost_at(
+    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int, start: Start
+) -> int | None:
+    """Return what a start of visit k costs with its neighbours as they are; None: not allowed."""
+    if not (
+        _fits_before(visits, wishes, chosen, k, start)
+        and _fits_after(visits, wishes, chosen, k, start)
+    ):
+        return None
+    before, after = _neighbours(chosen, k)
+    cost = unary(visits[k], start, wishes)
+    if before is None:
+        cost += abs(start.minute - wishes.minute)
+    else:
+        target = sum(v.target_days for v in visits[before + 1 : k + 1])
+        cost += pairwise(chosen[before], start, target)
+    if after is not None:
+        target = sum(v.target_days for v in visits[k + 1 : after + 1])
+        cost += pairwise(start, chosen[after], target)
+    return cost
+
+
+def _binding(visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int) -> str:
+    """Say which constraint keeps a visit from being placed."""
+    visit = visits[k]
+    if not visit.starts:
+        return "No time is free in its window."
+    before, after = _neighbours(chosen, k)
+    near = [s for s in visit.starts if _fits_before(visits, wishes, chosen, k, s)]
+    if not near:
+        if before is None:
+            return (
+                f"Every free time in its window is less than {visit.min_days} days "
+                f"or {wishes.min_hours} hours after the visit before the series."
+            )
+        return (
+            f"Every free time in its window is too close to visit {visits[before].number} or too "
+            f"far from it: {visit.min_days} to {visit.max_days} days, "
+            f"at least {wishes.min_hours} hours."
+        )
+    if after is not None and not any(_fits_after(visits, wishes, chosen, k, s) for s in near):
+        following = visits[k + 1]
+        return (
+            f"Every free time in its window leaves visit {visits[after].number} too close or too "
+            f"far: {following.min_days} to {following.max_days} days, "
+            f"at least {wishes.min_hours} hours."
+        )
+    return "Placing it would leave another visit without a time."

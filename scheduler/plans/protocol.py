@@ -1,0 +1,328 @@
+"""Protocols: clinician-owned decision tables, read from TOML and proven before use. Pure."""
+
+import enum
+import itertools
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scheduler.patients.models import Pain
+
+SHIPPED = Path(__file__).parent / "protocols"
+
+
+class Unreadable(ValueError):
+    """The file is no protocol; the text says what is wrong, by row where it can."""
+
+
+class Response(enum.StrEnum):
+    """How much less pain."""
+
+    NONE = "none"  # less than 30 percent
+    PARTIAL = "partial"  # 30 to 49
+    SUBSTANTIAL = "substantial"  # 50 or more
+    UNCLEAR = "unclear"  # too little pain before for percent to mean anything
+
+
+class Tolerability(enum.StrEnum):
+    """How it was borne, by the worst side effect."""
+
+    WELL = "well"  # none, or mild
+    MODERATE = "moderate"
+    SEVERE = "severe"  # nothing is proposed
+
+
+class Act(enum.StrEnum):
+    """What a row says is to be done."""
+
+    SERIES = "series"
+    STOP = "stop"
+    REFER = "refer"
+    REVIEW = "needs-review"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of visits of one spacing, in days from one visit to the next."""
+
+    name: str
+    count: int
+    min_days: int
+    target_days: int
+    max_days: int
+    recovery_minutes: int
+    reassess_after_days: int | None  # after its last visit; None goes on without a look
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the decision table: which combinations it answers, and how."""
+
+    id: str
+    conditions: frozenset[str]
+    responses: frozenset[Response]
+    tolerabilities: frozenset[Tolerability]
+    act: Act
+    say: str
+    sources: tuple[str, ...]
+    phases: tuple[Phase, ...]
+
+    def meets(self, combination: "Combination") -> bool:
+        """Say whether this row answers a combination."""
+        return (
+            combination.condition in self.conditions
+            and combination.response in self.responses
+            and combination.tolerability in self.tolerabilities
+        )
+
+
+@dataclass(frozen=True, order=True)
+class Combination:
+    """One set of inputs of the table."""
+
+    condition: str
+    response: Response
+    tolerability: Tolerability
+
+    def words(self) -> str:
+        """Return it as a person says it."""
+        return (
+            f"{self.condition}, {self.response.value} response, "
+            f"tolerated {_TOLERATED[self.tolerability]}"
+        )
+
+
+_TOLERATED = {
+    Tolerability.WELL: "well",
+    Tolerability.MODERATE: "with a moderate side effect",
+    Tolerability.SEVERE: "with a severe side effect",
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A whole decision table."""
+
+    code: str
+    title: str
+    confirm: str
+    min_hours_between: int
+    partial_from_percent: int
+    substantial_from_percent: int
+    percent_from_baseline: int
+    moderate_from_severity: int
+    severe_from_severity: int
+    sources: Mapping[str, str]
+    groups: Mapping[str, frozenset[Pain]]
+    rows: tuple[Row, ...]
+
+    def group_of(self, condition: Pain) -> str:
+        """Return the group a condition is treated in."""
+        return next(name for name, members in self.groups.items() if condition in members)
+
+    def response(self, baseline: int, score: int) -> Response:
+        """Return the class of a response from two scores of 0 to 10."""
+        percent = percent_less(baseline, score, from_baseline=self.percent_from_baseline)
+        if percent is None:
+            return Response.UNCLEAR
+        if percent >= self.substantial_from_percent:
+            return Response.SUBSTANTIAL
+        return Response.PARTIAL if percent >= self.partial_from_percent else Response.NONE
+
+    def tolerability(self, worst_severity: int) -> Tolerability:
+        """Return how it was borne from the worst severity, 0 to 3."""
+        if worst_severity >= self.severe_from_severity:
+            return Tolerability.SEVERE
+        if worst_severity >= self.moderate_from_severity:
+            return Tolerability.MODERATE
+        return Tolerability.WELL
+
+    def combinations(self) -> list[Combination]:
+        """Return every set of inputs the table must answer."""
+        return [
+            Combination(*c) for c in itertools.product(sorted(self.groups), Response, Tolerability)
+        ]
+
+    def row(self, combination: Combination) -> Row:
+        """Return the one row that answers; the protocol was checked before."""
+        return next(r for r in self.rows if r.meets(combination))
+
+
+def percent_less(baseline: int, score: int, *, from_baseline: int = 3) -> int | None:
+    """Return by how many percent pain fell, rounded down; None where percent says nothing.
+
+    More pain than before is a negative percentage.
+    """
+    if baseline < max(from_baseline, 1):
+        return None
+    return (baseline - score) * 100 // baseline
+
+
+def read(text: str) -> Protocol:
+    """Return the protocol a TOML text describes.
+
+    Raises:
+        Unreadable: it is no TOML, or something in it is missing or makes no sense.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as reason:
+        raise Unreadable(f"This is no TOML: {reason}") from None
+    try:
+        return _protocol(raw)
+    except KeyError as missing:
+        raise Unreadable(f"{missing} is missing.") from None
+    except (TypeError, AttributeError):
+        raise Unreadable("A part of it has another shape than it should.") from None
+
+
+def problems(protocol: Protocol) -> list[str]:
+    """Return why a protocol is not fit to be used, in words; empty when it is.
+
+    Proves that every combination of inputs meets exactly one row.
+    """
+    found = [*_group_problems(protocol), *_row_problems(protocol)]
+    for combination in protocol.combinations():
+        rows = [row.id for row in protocol.rows if row.meets(combination)]
+        if not rows:
+            found.append(f"No row for: {combination.words()}.")
+        elif len(rows) > 1:
+            found.append(f"More than one row ({', '.join(rows)}) for: {combination.words()}.")
+    return found
+
+
+def _protocol(raw: Mapping[str, Any]) -> Protocol:
+    groups = {
+        str(name): frozenset(_known(Pain, member, "conditions") for member in members)
+        for name, members in raw["conditions"].items()
+    }
+    response, tolerability = raw["response"], raw["tolerability"]
+    return Protocol(
+        code=_text(raw, "code"),
+        title=_text(raw, "title"),
+        confirm=_text(raw, "confirm"),
+        min_hours_between=_number(raw, "min_hours_between"),
+        partial_from_percent=_number(response, "partial_from_percent"),
+        substantial_from_percent=_number(response, "substantial_from_percent"),
+        percent_from_baseline=_number(response, "percent_from_baseline"),
+        moderate_from_severity=_number(tolerability, "moderate_from_severity"),
+        severe_from_severity=_number(tolerability, "severe_from_severity"),
+        sources={
+            "response": _text(response, "source"),
+            "tolerability": _text(tolerability, "source"),
+        },
+        groups=groups,
+        rows=tuple(_row(row, set(groups)) for row in raw["row"]),
+    )
+
+
+def _row(raw: Mapping[str, Any], groups: set[str]) -> Row:
+    name = _text(raw, "id")
+    conditions = frozenset(raw.get("condition", groups))
+    for condition in conditions - groups:
+        raise Unreadable(f"Row {name}: there is no group of conditions called {condition!r}.")
+    return Row(
+        id=name,
+        conditions=conditions,
+        responses=frozenset(
+            _known(Response, r, f"row {name}") for r in raw.get("response", list(Response))
+        ),
+        tolerabilities=frozenset(
+            _known(Tolerability, t, f"row {name}")
+            for t in raw.get("tolerability", list(Tolerability))
+        ),
+        act=_known(Act, raw["outcome"], f"row {name}"),
+        say=_text(raw, "say"),
+        sources=tuple(str(s) for s in raw["sources"]),
+        phases=tuple(_phase(p) for p in raw.get("phases", ())),
+    )
+
+
+def _phase(raw: Mapping[str, Any]) -> Phase:
+    return Phase(
+        name=_text(raw, "name"),
+        count=_number(raw, "count"),
+        min_days=_number(raw, "min_days"),
+        target_days=_number(raw, "target_days"),
+        max_days=_number(raw, "max_days"),
+        recovery_minutes=_number(raw, "recovery_minutes"),
+        reassess_after_days=(
+            _number(raw, "reassess_after_days") if "reassess_after_days" in raw else None
+        ),
+    )
+
+
+def _group_problems(protocol: Protocol) -> list[str]:
+    found = []
+    for condition in Pain:
+        homes = [name for name, members in protocol.groups.items() if condition in members]
+        if not homes:
+            found.append(f"No group holds the condition {condition.value}.")
+        elif len(homes) > 1:
+            found.append(f"The condition {condition.value} is in {' and '.join(homes)}.")
+    return found
+
+
+def _row_problems(protocol: Protocol) -> list[str]:
+    found = []
+    if not 0 < protocol.partial_from_percent < protocol.substantial_from_percent <= 100:
+        found.append("The percentages of a partial and a substantial response are not in order.")
+    if not 0 < protocol.moderate_from_severity < protocol.severe_from_severity <= 3:
+        found.append("The severities of moderate and severe are not in order.")
+    names = [row.id for row in protocol.rows]
+    found.extend(
+        f"Two rows are called {n}." for n in sorted({n for n in names if names.count(n) > 1})
+    )
+    for row in protocol.rows:
+        if (row.act is Act.SERIES) != bool(row.phases):
+            found.append(f"Row {row.id}: a series has phases, and nothing else has.")
+        if not row.sources:
+            found.append(f"Row {row.id}: no source is given.")
+        for phase in row.phases:
+            found.extend(
+                f"Row {row.id}, {phase.name}: {p}" for p in _phase_problems(protocol, phase)
+            )
+    return found
+
+
+def _phase_problems(protocol: Protocol, phase: Phase) -> list[str]:
+    found = []
+    if not 1 <= phase.count <= 52:
+        found.append("the count is not between 1 and 52.")
+    if not 1 <= phase.min_days <= phase.target_days <= phase.max_days <= 365:
+        found.append("the days between are not in order: min, target, max.")
+    if phase.min_days * 24 < protocol.min_hours_between:
+        found.append(
+            f"{phase.min_days} days are closer than the {protocol.min_hours_between} hours "
+            "this protocol allows."
+        )
+    return found
+
+
+def _known(kind: type[Any], value: object, where: str) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(member.value for member in kind)
+        raise Unreadable(f"{where}: {value!r} is none of {known}.") from None
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw[name]
+    if not isinstance(value, str) or not value.strip():
+        raise Unreadable(f"{name!r} should be words.")
+    return value.strip()
+
+
+def _number(raw: Mapping[str, Any], name: str) -> int:
+    value = raw[name]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Unreadable(f"{name!r} should be a whole number.")
+    return value
+
+
+def shipped() -> Sequence[Path]:
+    """Return the files of the protocols that come with the house."""
+    return sorted(SHIPPED.glob("*.toml"))

@@ -1,0 +1,455 @@
+"""All visits of a plan at once: a preview of the best dates, then one act that books them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+
+from sqlalchemy import select
+
+from scheduler.booking import offers
+from scheduler.booking import service as booking
+from scheduler.booking.allocation import everything_at, lock
+from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken, TooClose
+from scheduler.booking.models import LIVE, Appointment, Authority
+from scheduler.booking.offers import Audience
+from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.models import Lane, ServiceCode
+from scheduler.core.db import db
+from scheduler.plans import approval, optimiser, rules, safety, visits
+from scheduler.plans.errors import NotSchedulable, PlanOvertaken, SeriesTaken, WrongPlanState
+from scheduler.plans.models import (
+    SIGNED,
+    Plan,
+    PlannedVisit,
+    PlanState,
+    VisitState,
+)
+from scheduler.plans.optimiser import Start, Visit, Wishes
+from scheduler.plans.protocol import Act
+from scheduler.treatment.chair import Override
+
+TAKEN = "The time that was chosen is taken. This is the next best."
+MORNING, NOON, EVENING = 0, 12 * 60, 24 * 60
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the patient would like. Hard: the days and part of day they can, dates they cannot."""
+
+    weekdays: frozenset[int] = frozenset()  # Monday is 0; wished for, not demanded
+    part: str | None = None  # "morning" or "afternoon": only then
+    blocked: frozenset[date] = frozenset()  # never on these days
+    site_id: int | None = None  # rather there; the plan's site otherwise
+    only_site: bool = False  # and nowhere else
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A date somebody chose for one visit; outside of its window only with a reason."""
+
+    site_id: int
+    starts_at: datetime
+    outside_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A start that could be: where, when, and how far from its neighbours."""
+
+    starts_at: datetime
+    site_id: int
+
+
+@dataclass(frozen=True)
+class PreviewRow:
+    """One visit of a preview: booked, proposed, or without a date and why."""
+
+    number: int
+    phase: int
+    earliest: datetime
+    ideal: datetime
+    latest: datetime
+    spot: Spot | None
+    days_since: int | None  # since the visit before, in calendar days
+    is_booked: bool
+    is_chosen: bool  # by a person, not by the arithmetic
+    rescued: bool  # at the other site, because the patient's has nothing better
+    alternatives: tuple[Spot, ...]  # the next best, while the others stay
+    reason: str | None  # which constraint binds, when there is no spot; or what was taken
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What booking the rest of a plan would look like."""
+
+    rows: tuple[PreviewRow, ...]
+    review_on: date | None
+    version: int  # of the plan, to be given back with the choices
+
+    @property
+    def open(self) -> int:
+        """How many visits have a date, booked or proposed."""
+        return sum(1 for row in self.rows if row.spot is not None)
+
+    @property
+    def of(self) -> int:
+        """How many visits there are."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """What came of booking a series: what is booked, and exactly the rows that were taken."""
+
+    booked: tuple[PlannedVisit, ...]
+    taken: Mapping[int, str] = field(default_factory=dict)  # visit number -> why not
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A visit to be shown: a row of the plan, or a window of a draft."""
+
+    number: int
+    phase: int
+    earliest: datetime
+    ideal: datetime
+    latest: datetime
+    min_days: int
+    target_days: int
+    max_days: int
+    booked: Appointment | None
+
+
+def preview(
+    plan: Plan,
+    *,
+    now: datetime,
+    prefer: Preferences | None = None,
+    chosen: Mapping[int, Choice] | None = None,
+) -> Preview:
+    """Return the best dates for every visit not yet booked, with the next best three of each.
+
+    Args:
+        chosen: Dates a person picked, by visit number; the others are placed around them.
+    """
+    wish = prefer or Preferences()
+    slots = _slots(plan, now=now)
+    picked = {n: c for n, c in (chosen or {}).items() if _is_free(plan, c, now=now)}
+    gone = set(chosen or {}) - set(picked)
+    wishes = _wishes(plan, wish)
+    free = _free(plan, slots, wish, now=now)
+    series_visits = [_visit(slot, picked.get(slot.number), free) for slot in slots]
+    series = optimiser.place(series_visits, wishes)
+    rows = []
+    before: Start | None = wishes.before
+    for slot, placement in zip(slots, series.placements, strict=True):
+        start = placement.start
+        others: Sequence[Start] = ()
+        if slot.booked is None:
+            open_visits = [
+                _visit(s, picked.get(s.number) if s is not slot else None, free) for s in slots
+            ]
+            others = optimiser.alternatives(open_visits, wishes, series, slot.number)
+        why = TAKEN if slot.number in gone else placement.reason
+        rows.append(_row(slot, start, before, others, why, picked, wishes))
+        before = start or before
+    return Preview(tuple(rows), _review(plan, now=now), plan.version)
+
+
+def schedule(
+    plan: Plan,
+    choices: Mapping[int, Choice],
+    *,
+    keep_rest: bool,
+    version: int,
+    actor: str,
+    now: datetime,
+    override: Override | None = None,
+    notify: bool = True,
+) -> Scheduled:
+    """Book the chosen dates of a signed plan in the caller's one transaction.
+
+    All, or with `keep_rest` whatever is still free; the patient is told once, of all dates.
+
+    Args:
+        override: A clinician's word for dates closer to another infusion than the protocol allows.
+
+    Raises:
+        WrongPlanState: the plan is not signed, or does not run any more.
+        PlanOvertaken: somebody changed it since version `version` was read.
+        NotSchedulable: dates break a window without a reason, or the spacing; by visit.
+        SeriesTaken: dates were taken meanwhile and all or nothing was asked for.
+    """
+    sites = clinic_supply.current().sites
+    lock(everything_at(sites.values(), plan.patient.resource_id))
+    db.session.refresh(plan, with_for_update={"of": Plan})
+    db.session.expire(plan, ["versions", "visits"])
+    if plan.version != version:
+        raise PlanOvertaken("Somebody changed this plan while you had it open.")
+    if plan.state not in SIGNED:
+        raise WrongPlanState("Only a plan that a clinician signed can be scheduled.")
+    rows = {v.number: v for v in plan.visits if v.state is VisitState.TO_PLACE}
+    _check(plan, rows, choices, may_be_close=override is not None)
+    authority = (Authority.PLAN, f"plan-version:{_signed_version(plan)}", None)
+    booked: list[PlannedVisit] = []
+    taken: dict[int, str] = {}
+    for number in sorted(choices):
+        visit, choice = rows[number], choices[number]
+        try:
+            with db.session.begin_nested():
+                appointment = booking.book(
+                    ServiceCode.INFUSION,
+                    choice.site_id,
+                    choice.starts_at,
+                    plan.patient,
+                    actor=actor,
+                    now=now,
+                    authority=authority,
+                    spacing_reason=safety.check_spacing(
+                        plan.patient,
+                        choice.starts_at,
+                        sites[choice.site_id].zone,
+                        override=override,
+                        actor=actor,
+                        now=now,
+                    ),
+                    notify=notify,
+                )
+                visits.link(
+                    visit,
+                    appointment,
+                    visits.check_window(visit, choice.starts_at, choice.outside_reason),
+                )
+            booked.append(visit)
+        except (SlotTaken, NotOffered, PatientBusy, TooClose) as refusal:
+            taken[number] = refusal.message
+    if taken and not keep_rest:
+        raise SeriesTaken(
+            f"{rules.plural(len(taken), 'date')} can no longer be had. Nothing was booked.", taken
+        )
+    for number, why in taken.items():
+        rows[number].reason = why
+    if booked:
+        plan.state = PlanState.ACTIVE
+        approval.touch(plan, "scheduled", actor=actor, now=now)
+        approval.note(plan, "plan.scheduled", actor=actor, now=now, visits=len(booked))
+    return Scheduled(tuple(booked), taken)
+
+
+def leave_to_place(plan: Plan, reasons: Mapping[int, str], *, actor: str, now: datetime) -> None:
+    """Note on visits without a date why they have none; they stay on the desk's list."""
+    for visit in plan.visits:
+        if visit.state is VisitState.TO_PLACE and visit.number in reasons:
+            visit.reason = reasons[visit.number]
+    if plan.state in (PlanState.APPROVED, PlanState.CHANGED):
+        plan.state = PlanState.ACTIVE
+        approval.touch(plan, "scheduled", actor=actor, now=now)
+    db.session.flush()
+
+
+def _check(
+    plan: Plan,
+    rows: Mapping[int, PlannedVisit],
+    choices: Mapping[int, Choice],
+    *,
+    may_be_close: bool,
+) -> None:
+    """Refuse, by visit, what no booking could make right: windows and spacing."""
+    sites = clinic_supply.current().sites
+    found: dict[int, str] = {}
+    for number, choice in choices.items():
+        visit = rows.get(number)
+        if visit is None:
+            found[number] = "This visit has a date already, or is no part of the plan."
+        elif not visits.is_inside(visit, choice.starts_at) and not (choice.outside_reason or ""):
+            found[number] = "This date is outside of its window; say why."
+    days = _days_standing(plan)
+    for number, choice in choices.items():
+        zone = sites[choice.site_id].zone
+        days[number] = (choice.starts_at.astimezone(zone).date(), choice.outside_reason)
+    ordered = sorted(days)
+    by_number = {v.number: v for v in plan.visits}
+    for first, second in pairwise(ordered):
+        between = [by_number[n] for n in range(first + 1, second + 1) if n in by_number]
+        gap = (days[second][0] - days[first][0]).days
+        least, most = sum(v.min_days for v in between), sum(v.max_days for v in between)
+        excused = may_be_close or days[first][1] or days[second][1]
+        if least <= gap <= most or excused or not {first, second} & choices.keys():
+            continue
+        at = second if second in choices else first
+        found.setdefault(
+            at,
+            f"Visits {first} and {second} would be {rules.plural(gap, 'day')} apart; "
+            f"{least} to {most} are planned.",
+        )
+    if found:
+        raise NotSchedulable("Some dates do not fit the plan.", found)
+
+
+def _days_standing(plan: Plan) -> dict[int, tuple[date, str | None]]:
+    return {
+        v.number: (v.starts_at.astimezone(v.appointment.site.zone).date(), v.outside_reason)
+        for v in plan.visits
+        if v.starts_at is not None and v.appointment is not None
+    }
+
+
+def _signed_version(plan: Plan) -> int:
+    return next(v.id for v in reversed(plan.versions) if v.signature is not None)
+
+
+def _slots(plan: Plan, *, now: datetime) -> list[_Slot]:
+    if plan.state is PlanState.DRAFT:
+        if approval.proposal_of(plan).act is not Act.SERIES:
+            return []
+        return [
+            _Slot(
+                w.number, w.phase, w.earliest, w.ideal, w.latest,
+                w.min_days, w.target_days, w.max_days, None,
+            )
+            for w in approval.windows_of(plan, now=now)
+        ]  # fmt: skip
+    return [
+        _Slot(
+            v.number, v.phase, v.earliest, v.ideal, v.latest,
+            v.min_days, v.target_days, v.max_days, v.appointment,
+        )
+        for v in plan.visits
+        if v.state is not VisitState.OMITTED
+    ]  # fmt: skip
+
+
+def _review(plan: Plan, *, now: datetime) -> date | None:
+    if plan.state is not PlanState.DRAFT:
+        return plan.review_on
+    zone = clinic_supply.current().sites[plan.site_id].zone
+    return rules.review_on(
+        approval.proposal_of(plan).phases, approval.windows_of(plan, now=now), zone
+    )
+
+
+def _wishes(plan: Plan, prefer: Preferences) -> Wishes:
+    last = _infusion_before(plan)
+    start = _start(last.starts_at, last.site_id) if last else None
+    return Wishes(
+        home_site_id=prefer.site_id or plan.site_id,
+        minute=start.minute if start else 10 * 60,
+        weekdays=prefer.weekdays,
+        min_hours=safety.least_hours(plan.patient),
+        before=start,
+    )
+
+
+def _infusion_before(plan: Plan) -> Appointment | None:
+    """Return the last infusion that is no part of this plan: the first, mostly."""
+    own = select(PlannedVisit.appointment_id).where(
+        PlannedVisit.plan_id == plan.id, PlannedVisit.appointment_id.is_not(None)
+    )
+    return db.session.scalar(
+        select(Appointment)
+        .where(
+            Appointment.patient_id == plan.patient_id,
+            Appointment.service_code.in_(safety.INFUSIONS),
+            Appointment.status.in_(LIVE),
+            Appointment.id.not_in(own),
+        )
+        .order_by(Appointment.starts_at.desc())
+        .limit(1)
+    )
+
+
+def _free(plan: Plan, slots: Sequence[_Slot], prefer: Preferences, *, now: datetime) -> list[Start]:
+    """Return every start that is free over all windows: one look a site."""
+    wanted = [s for s in slots if s.booked is None]
+    if not wanted:
+        return []
+    home = prefer.site_id or plan.site_id
+    lane = db.session.scalar(
+        select(Lane.id).where(Lane.resource_id == plan.patient.resource_id).limit(1)
+    )
+    found = offers.find(
+        ServiceCode.INFUSION,
+        site_ids=[home] if prefer.only_site else list(clinic_supply.current().sites),
+        since=max(min(s.earliest for s in wanted), now + timedelta(hours=1)),
+        until=max(s.latest for s in wanted),
+        now=now,
+        audience=Audience.DESK,
+        patient_lane=lane,
+    )
+    starts = [_start(o.starts_at, o.site_id) for o in found]
+    low, high = {"morning": (MORNING, NOON), "afternoon": (NOON, EVENING)}.get(
+        prefer.part or "", (MORNING, EVENING)
+    )
+    blocked = {day.toordinal() for day in prefer.blocked}
+    return [s for s in starts if low <= s.minute < high and s.day not in blocked]
+
+
+def _is_free(plan: Plan, choice: Choice, *, now: datetime) -> bool:
+    lane = db.session.scalar(
+        select(Lane.id).where(Lane.resource_id == plan.patient.resource_id).limit(1)
+    )
+    found = offers.find(
+        ServiceCode.INFUSION,
+        site_ids=[choice.site_id],
+        since=choice.starts_at,
+        until=choice.starts_at + timedelta(minutes=1),
+        now=now,
+        audience=Audience.DESK,
+        patient_lane=lane,
+    )
+    return bool(found)
+
+
+def _start(moment: datetime, site_id: int) -> Start:
+    local = moment.astimezone(clinic_supply.current().sites[site_id].zone)
+    return Start(moment, site_id, local.toordinal(), local.hour * 60 + local.minute)
+
+
+def _visit(slot: _Slot, choice: Choice | None, free: Sequence[Start]) -> Visit:
+    if slot.booked is not None:
+        starts: tuple[Start, ...] = (_start(slot.booked.starts_at, slot.booked.site_id),)
+    elif choice is not None:
+        starts = (_start(choice.starts_at, choice.site_id),)
+    else:
+        starts = tuple(s for s in free if slot.earliest <= s.at < slot.latest)
+    ideal_day = _local_day(slot)
+    return Visit(
+        number=slot.number,
+        ideal_day=ideal_day,
+        min_days=slot.min_days,
+        target_days=slot.target_days,
+        max_days=slot.max_days,
+        starts=starts,
+        is_fixed=slot.booked is not None,
+    )
+
+
+def _local_day(slot: _Slot) -> int:
+    zone = next(iter(clinic_supply.current().sites.values())).zone
+    return slot.ideal.astimezone(zone).toordinal()
+
+
+def _row(
+    slot: _Slot,
+    start: Start | None,
+    before: Start | None,
+    others: Sequence[Start],
+    reason: str | None,
+    picked: Mapping[int, Choice],
+    wishes: Wishes,
+) -> PreviewRow:
+    return PreviewRow(
+        number=slot.number,
+        phase=slot.phase,
+        earliest=slot.earliest,
+        ideal=slot.ideal,
+        latest=slot.latest,
+        spot=Spot(start.at, start.site_id) if start else None,
+        days_since=start.day - before.day if start and before else None,
+        is_booked=slot.booked is not None,
+        is_chosen=slot.number in picked,
+        rescued=start is not None and start.site_id != wishes.home_site_id,
+        alternatives=tuple(Spot(s.at, s.site_id) for s in others),
+        reason=reason,
+    )

@@ -1,0 +1,116 @@
+"""Reads of what happened in the chair."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from scheduler.booking import overruns
+from scheduler.booking.models import Appointment
+from scheduler.booking.overruns import Hit
+from scheduler.clinic import supply as clinic_supply
+from scheduler.core.db import db
+from scheduler.treatment import rules
+from scheduler.treatment.models import SessionEvent
+from scheduler.treatment.rules import ChairState, Line, Release
+
+
+def events(appointment_id: int) -> Sequence[SessionEvent]:
+    """Return everything ever written into the record, amendments too, in order of writing."""
+    return db.session.scalars(
+        select(SessionEvent)
+        .where(SessionEvent.appointment_id == appointment_id)
+        .order_by(SessionEvent.id)
+    ).all()
+
+
+def lines(appointment_id: int) -> list[Line]:
+    """Return the record as it counts now: amended, struck lines gone, in order of time."""
+    return effective(events(appointment_id))
+
+
+def effective(written: Sequence[SessionEvent]) -> list[Line]:
+    """Return what counts of the rows of one record."""
+    amended: dict[int, SessionEvent] = {}
+    for event in written:
+        if event.amends_id is not None:
+            amended[event.amends_id] = event
+    found = []
+    for root in (e for e in written if e.amends_id is None):
+        stands = amended.get(root.id, root)
+        if stands.is_struck:
+            continue
+        found.append(
+            Line(
+                id=root.id,
+                kind=root.kind,
+                at=stands.at,
+                data=stands.data,
+                note=stands.note,
+                recorded_by=stands.recorded_by,
+                recorded_at=stands.recorded_at,
+                signed_by_id=stands.signed_by_id,
+                reason=stands.reason,
+                is_amended=stands is not root,
+            )
+        )
+    return sorted(found, key=lambda line: (line.at, line.id))
+
+
+def chair_states(appointments: Sequence[Appointment], *, now: datetime) -> Mapping[int, ChairState]:
+    """Return, by appointment id, where each patient is: one query for a whole board."""
+    written: dict[int, list[SessionEvent]] = {}
+    for event in db.session.scalars(
+        select(SessionEvent)
+        .where(SessionEvent.appointment_id.in_([a.id for a in appointments]))
+        .order_by(SessionEvent.id)
+    ):
+        written.setdefault(event.appointment_id, []).append(event)
+    return {a.id: _state(a, effective(written.get(a.id, [])), now=now) for a in appointments}
+
+
+def chair_state(appointment: Appointment, *, now: datetime) -> ChairState:
+    """Return where one patient is."""
+    return _state(appointment, lines(appointment.id), now=now)
+
+
+def expected_release(appointment: Appointment, *, now: datetime) -> Release | None:
+    """Return when nurse and chair are expected to be free; None before the start."""
+    settings = clinic_supply.current().sites[appointment.site_id].settings
+    return rules.release(
+        lines(appointment.id),
+        now=now,
+        infusion_minutes=settings.infusion_minutes,
+        recovery_minutes=settings.recovery_minutes,
+        turnover_minutes=settings.turnover_minutes,
+    )
+
+
+def who_is_hit(appointment: Appointment, *, now: datetime) -> list[Hit]:
+    """Return whose time a late release will touch, the soonest first."""
+    release = expected_release(appointment, now=now)
+    if release is None:
+        return []
+    return overruns.hits(
+        appointment, person_until=release.person_at, chair_until=release.chair_at, now=now
+    )
+
+
+def worst_severity(appointment_id: int) -> int:
+    """Return the worst side effect of a session: 0 none, 3 severe."""
+    return rules.worst_severity(lines(appointment_id))
+
+
+def baseline(appointment_id: int) -> int | None:
+    """Return the pain score before the infusion, when one was recorded."""
+    return rules.score(lines(appointment_id), "baseline")
+
+
+def _state(appointment: Appointment, counted: Sequence[Line], *, now: datetime) -> ChairState:
+    settings = clinic_supply.current().sites[appointment.site_id].settings
+    return rules.state(
+        counted,
+        now=now,
+        infusion_minutes=settings.infusion_minutes,
+        recovery_minutes=settings.recovery_minutes,
+    )

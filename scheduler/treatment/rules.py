@@ -1,0 +1,180 @@
+"""Decisions on the record of the chair: pure functions of its lines and of now."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from scheduler.treatment import vocabulary
+from scheduler.treatment.models import Answer, Decision, EventKind
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the record as it counts now: amendments applied, struck lines gone."""
+
+    id: int  # of the line first written
+    kind: EventKind
+    at: datetime
+    data: Mapping[str, Any]
+    note: str | None
+    recorded_by: str
+    recorded_at: datetime
+    signed_by_id: int | None
+    reason: str | None
+    is_amended: bool
+
+
+class Stage(enum.StrEnum):
+    """Where somebody is between the door and the way home."""
+
+    WAITING = "waiting"  # nothing is recorded, or not all readiness
+    READY = "ready"  # every question before the start is answered well
+    INFUSING = "infusing"
+    RECOVERING = "recovering"
+    SAFE = "safe"  # signed: may go home
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class ChairState:
+    """What the board shows: "infusing 23 of 40"."""
+
+    stage: Stage
+    since: datetime | None  # when the stage began
+    minutes: int  # whole minutes in it
+    of: int | None  # planned minutes, for infusing and recovering
+
+
+@dataclass(frozen=True)
+class Release:
+    """When chair and nurse are expected to be free."""
+
+    person_at: datetime
+    chair_at: datetime
+
+
+def state(
+    lines: Sequence[Line], *, now: datetime, infusion_minutes: int, recovery_minutes: int
+) -> ChairState:
+    """Return where the patient is: a pure function of the record and of now."""
+
+    def at(kind: EventKind, stage: Stage, of: int | None = None) -> ChairState | None:
+        line = first(lines, kind)
+        if line is None:
+            return None
+        return ChairState(stage, line.at, _minutes(line.at, now), of)
+
+    found = (
+        at(EventKind.GONE, Stage.GONE)
+        or at(EventKind.SAFE, Stage.SAFE)
+        or at(EventKind.END, Stage.RECOVERING, recovery_minutes)
+        or at(EventKind.START, Stage.INFUSING, infusion_minutes)
+    )
+    if found is not None:
+        return found
+    if not unready(lines):
+        ready_at = max(line.at for line in lines if line.kind is EventKind.READINESS)
+        return ChairState(Stage.READY, ready_at, _minutes(ready_at, now), None)
+    return ChairState(Stage.WAITING, None, 0, None)
+
+
+def first(lines: Sequence[Line], kind: EventKind) -> Line | None:
+    """Return the first line of a kind that counts, or None."""
+    return next((line for line in lines if line.kind is kind), None)
+
+
+def latest_items(lines: Sequence[Line], kind: EventKind) -> dict[str, bool]:
+    """Return, for a list answered item by item, the newest answer to each."""
+    return {
+        str(line.data["item"]): bool(line.data["is_met"]) for line in lines if line.kind is kind
+    }
+
+
+def unready(lines: Sequence[Line]) -> list[str]:
+    """Return the readiness items not answered, or answered with no, in the order of the list."""
+    said = latest_items(lines, EventKind.READINESS)
+    return [item for item in vocabulary.READINESS if not said.get(item, False)]
+
+
+def unmet(lines: Sequence[Line]) -> list[str]:
+    """Return the discharge criteria not met or not looked at, in the order of the list."""
+    said = latest_items(lines, EventKind.DISCHARGE)
+    return [item for item in vocabulary.DISCHARGE if not said.get(item, False)]
+
+
+def score(lines: Sequence[Line], when: str) -> int | None:
+    """Return the newest pain score of a moment: "baseline", "during" or "after"."""
+    found = [
+        int(line.data["score"])
+        for line in lines
+        if line.kind is EventKind.SCORE and line.data["when"] == when
+    ]
+    return found[-1] if found else None
+
+
+def worst_severity(lines: Sequence[Line]) -> int:
+    """Return the worst severity of the side effects: 0 when there was none, 3 is severe."""
+    return max(
+        (int(line.data["severity"]) for line in lines if line.kind is EventKind.SIDE_EFFECT),
+        default=0,
+    )
+
+
+def release(
+    lines: Sequence[Line],
+    *,
+    now: datetime,
+    infusion_minutes: int,
+    recovery_minutes: int,
+    turnover_minutes: int,
+) -> Release | None:
+    """Return when nurse and chair will be free by what is recorded; None before the start.
+
+    While the drip runs beyond its time it is expected to end now; safe-to-go ends the recovery.
+    """
+    started = first(lines, EventKind.START)
+    if started is None:
+        return None
+    ended = first(lines, EventKind.END)
+    safe = first(lines, EventKind.SAFE)
+    if safe is not None:
+        free = safe.at
+    elif ended is not None:
+        free = max(ended.at + timedelta(minutes=recovery_minutes), now)
+    else:
+        over = max(started.at + timedelta(minutes=infusion_minutes), now)
+        free = over + timedelta(minutes=recovery_minutes)
+    return Release(free, free + timedelta(minutes=turnover_minutes))
+
+
+def in_the_way(answers: Mapping[str, Answer | None], measured: Mapping[str, bool]) -> list[str]:
+    """Return, in words, what keeps a screening from being signed as cleared.
+
+    Args:
+        answers: By contraindication; None is not asked yet. Unknown counts as there.
+        measured: By item of `vocabulary.MEASURES`, whether it is recorded.
+    """
+    words: list[str] = []
+    for item, said in vocabulary.CONTRAINDICATIONS.items():
+        answer = answers.get(item)
+        if answer is Answer.YES:
+            words.append(f"{said}: yes")
+        elif answer is Answer.UNKNOWN:
+            words.append(f"{said}: not known")
+        elif answer is None:
+            words.append(f"{said}: not asked yet")
+    words.extend(f"{s}: missing" for item, s in vocabulary.MEASURES.items() if not measured[item])
+    return words
+
+
+def still_holds(
+    decision: Decision | None, signed: Mapping[str, object], newest: Mapping[str, object]
+) -> bool:
+    """Say whether a signature stands: it cleared, and every item is answered as it was then."""
+    return decision is Decision.CLEARED and dict(signed) == dict(newest)
+
+
+def _minutes(since: datetime, now: datetime) -> int:
+    return max(int((now - since).total_seconds() // 60), 0)
