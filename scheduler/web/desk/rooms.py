@@ -9,6 +9,9 @@ from flask import Flask, g, request, session, url_for
 from config import Config
 from scheduler.accounts.rules import Act
 from scheduler.core import clock
+from scheduler.messaging import addresses
+from scheduler.messaging import queries as messages
+from scheduler.messaging.queries import Blocked
 from scheduler.reports import counts
 from scheduler.web import login
 
@@ -52,6 +55,30 @@ def rooms(config: Config) -> list[tuple[str, list[Room]]]:
     ]
 
 
+ALARMS = {
+    Blocked.UNVERIFIED: (
+        "Texts are waiting: no text has come in to the clinic's number yet, so a STOP would not "
+        "be heard. Text the number once from any phone; then they go out."
+    ),
+    Blocked.STOPPED: (
+        "Texts are waiting: the company that carries them refuses our account. "
+        "The open task says why; closing it lets them go."
+    ),
+}
+SILENT = (
+    "Texts are not going out: the program that sends them has stopped. "
+    "Tell whoever looks after the system, and call people who must know today."
+)
+
+
+def alarms(config: Config) -> list[str]:
+    """Return what everybody at the desk must know, because patients will not be told."""
+    inbound = addresses.inbound(config.public_url) if config.sends_by_twilio else None
+    blocked = messages.sending_is_blocked(inbound)
+    found = [ALARMS[blocked]] if blocked else []
+    return [SILENT, *found] if messages.worker_is_silent(now=clock.now()) else found
+
+
 def join(app: Flask, config: Config) -> None:
     """Give the desk's templates their surroundings."""
 
@@ -59,6 +86,7 @@ def join(app: Flask, config: Config) -> None:
     def around() -> dict[str, object]:
         return {
             "rooms": lambda: rooms(config),
+            "alarms": lambda: alarms(config),
             "said": take_said,
             "may": lambda act: login.me().may(Act(act)),
         }
