@@ -139,7 +139,7 @@ def check(config: Config) -> None:
             "with invented people)."
         )
     if not config.keys:
-        raise Misconfigured("set EMERGE_KEYS (make one with `flask keys new`).")
+        raise Misconfigured("set EMERGE_KEYS (make one with `EMERGE_ENV=demo flask keys new`).")
     if not config.public_url.startswith("https://"):
         raise Misconfigured("set PUBLIC_URL to the https address patients use.")
     if not config.sends_by_twilio:

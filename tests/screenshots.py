@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -38,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ROOT / "docs" / "pictures"
 LOOKED_AT = ROOT / ".cache" / "screenshots"
 MOMENT = datetime(2026, 11, 17, 10, 38, tzinfo=ZoneInfo("America/New_York"))
+SHOWN_SIZE = (1440, 860)
 SIZES = ((360, 740), (1280, 800))
 PATIENCE_S = 30
 
@@ -87,13 +89,15 @@ class Served:
 
 def main(arguments: list[str]) -> int:
     """Take the pictures; with words, only those whose name holds one of them."""
-    with tempfile.TemporaryDirectory(prefix="emerge-pictures-") as folder:
-        with _served(Path(folder)) as served, _browser() as browser:
-            for scheme in SCHEMES:
-                for size in SIZES:
-                    _look(browser, served, size, scheme, arguments)
-            if not arguments or "today" in arguments:
-                _show(browser, served)
+    with (
+        tempfile.TemporaryDirectory(prefix="emerge-pictures-") as folder,
+        _served(Path(folder)) as served,
+        _browser() as browser,
+    ):
+        if not arguments or "today" in arguments:
+            _show(browser, served)
+        for size, scheme in product(SIZES, SCHEMES):
+            _look(browser, served, size, scheme, arguments)
     return 0
 
 
@@ -120,7 +124,7 @@ def _look(
 
 def _show(browser: Browser, served: Served) -> None:
     """Take the picture of the README."""
-    page = _window(browser, (1280, 860), "light")
+    page = _window(browser, SHOWN_SIZE, "light")
     _sign_in(page, served)
     page.goto(served.address + "/desk")
     picture = SHOWN / "today.png"
@@ -184,7 +188,7 @@ def _served(folder: Path) -> Iterator[Served]:
     command += ["-w", "1", "--threads", "4", "--no-control-socket", "--log-level", "warning"]
     server = subprocess.Popen([*command, "-b", f"127.0.0.1:{port}"], cwd=ROOT, env=environment)
     try:
-        _wait_for(address, server)
+        _wait_for(port, server)
         yield Served(address, found)
     finally:
         server.terminate()
@@ -235,17 +239,17 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise RuntimeError("the web server ended by itself; its words are above")
         try:
-            with urllib.request.urlopen(address, timeout=2):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
                 return
         except OSError:
             time.sleep(0.1)
-    raise TimeoutError(f"nothing answers at {address}")
+    raise TimeoutError(f"nothing answers on port {port}")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from flask import Flask
 
-from scheduler.cli import demo, people, protocols, schema, staff, up, worker
+from scheduler.cli import demo, keys, people, protocols, schema, staff, up, worker
 
 
 def join(app: Flask) -> None:
     """Give the app its commands."""
     app.cli.add_command(demo.reset_command)
+    app.cli.add_command(keys.group)
     app.cli.add_command(people.group)
     app.cli.add_command(protocols.group)
     app.cli.add_command(schema.group)

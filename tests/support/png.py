@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {2: 3, 6: 4}  # PNG colour types: RGB, RGB with alpha
@@ -13,23 +14,18 @@ _MOST_COLOURS = 256
 def with_palette(png: bytes) -> bytes:
     """Return the same picture with a palette.
 
-    Colours that look alike are taken together until no more than 256 are left; each group keeps
-    the colour it has most of, so that large plain areas stay exactly as they were.
+    The colours it has most of stay exactly as they were, so that large plain areas do; the rest,
+    which are the edges of letters, become the nearest of those.
 
     Raises:
         ValueError: it is no PNG of eight-bit RGB, with alpha or without, as browsers write it.
     """
     width, height, pixels = _pixels(png)
-    counted = Counter(pixels)
-    for shift in range(8):
-        best: dict[bytes, bytes] = {}
-        for colour, _ in counted.most_common():
-            best.setdefault(bytes(part >> shift for part in colour), colour)
-        if len(best) <= _MOST_COLOURS:
-            break
-    palette = list(best.values())
-    number = {key: index for index, key in enumerate(best)}
-    index_of = {colour: number[bytes(part >> shift for part in colour)] for colour in counted}
+    counted = [colour for colour, _ in Counter(pixels).most_common()]
+    palette = counted[:_MOST_COLOURS]
+    index_of = {colour: index for index, colour in enumerate(palette)}
+    for colour in counted[_MOST_COLOURS:]:
+        index_of[colour] = index_of[min(palette, key=partial(_distance, colour))]
     rows = bytearray()
     for row in range(height):
         rows.append(0)  # no filter: neighbours' numbers in a palette say nothing
@@ -43,6 +39,10 @@ def with_palette(png: bytes) -> bytes:
             _chunk(b"IEND", b""),
         )
     )
+
+
+def _distance(one: bytes, other: bytes) -> int:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
 
 
 def _pixels(png: bytes) -> tuple[int, int, list[bytes]]:

@@ -12,7 +12,7 @@ from scheduler.core import clock
 
 MOMENT = datetime.fromisoformat(os.environ["STOPPED_AT"])
 
-mock.patch.object(clock, "now", lambda: MOMENT).start()
-mock.patch.object(clock, "database_now", lambda: MOMENT).start()
+mock.patch.object(clock, "now", return_value=MOMENT).start()
+mock.patch.object(clock, "database_now", return_value=MOMENT).start()
 
 app = wsgi.app
