@@ -51,11 +51,11 @@ PUBLIC = {
     "home": "/",
     "where": "/book",
     "time": "/book/time?site=either",
-    "time-es": "/book/time?site=woburn&lang=es",
     "visit": "{link}",
     "move": "/my/visit/move",
     "cancel": "/my/visit/cancel",
     "gone": "/my/" + "x" * 32,
+    "time-es": "/book/time?site=woburn&lang=es",  # last: the language is remembered
     "sign-in": "/desk/sign-in",
 }
 DESK = {
