@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ROOT / "docs" / "pictures"
 LOOKED_AT = ROOT / ".cache" / "screenshots"
 MOMENT = datetime(2026, 11, 17, 10, 38, tzinfo=ZoneInfo("America/New_York"))
-SHOWN_SIZE = (1440, 860)
+SHOWN_SIZE = (1480, 860)
 SIZES = ((360, 740), (1280, 800))
 PATIENCE_S = 30
 
