@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from pathlib import Path
 
-from scheduler.core.sealed import new_key
+import sqlalchemy as sa
+
+from scheduler.core.sealed import KeyRing, new_key
 
 ROOT = Path(__file__).resolve().parent
 DEFAULT_DATABASE = f"sqlite:///{ROOT / 'instance' / 'emerge.db'}"
 ENVIRONMENTS = ("demo", "production", "test")
+DATABASES = ("sqlite", "postgresql")
+MAKE_KEY = "Make one with `EMERGE_ENV=demo flask keys new`."
 
 
 class Misconfigured(SystemExit):
@@ -45,6 +49,8 @@ class Config:
     mail_from: str = "Emerge Wellness <appointments@localhost>"
     allowed_numbers: tuple[str, ...] = ()  # outside production only these can be texted
     texts_per_second: float = 1.0
+    host: str = "127.0.0.1"  # where `flask up` listens
+    port: int = 8000
 
     @property
     def organizer(self) -> str:
@@ -79,11 +85,17 @@ def from_environment() -> Config:
         url = url.replace("postgres://", "postgresql://", 1)
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    try:
+        known = sa.make_url(url).get_backend_name() in DATABASES
+    except (sa.exc.ArgumentError, ValueError):
+        known = False
+    if not known:  # not repeated here: there may be a password in it
+        raise Misconfigured("DATABASE_URL is not an address of SQLite or PostgreSQL.")
     environment = env.get("EMERGE_ENV") or ("demo" if url == DEFAULT_DATABASE else "production")
     if environment not in ENVIRONMENTS:
         raise Misconfigured(f"EMERGE_ENV is {environment!r}; use one of {', '.join(ENVIRONMENTS)}.")
     local = environment != "production"
-    port = env.get("PORT", "8000")
+    port = int(_number("PORT", "8000", 1, 65535))
     config = Config(
         environment=environment,
         database_url=url,
@@ -92,7 +104,7 @@ def from_environment() -> Config:
         public_url=(env.get("PUBLIC_URL") or (f"http://localhost:{port}" if local else "")).rstrip(
             "/"
         ),
-        trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
+        trusted_proxies=int(_number("TRUSTED_PROXIES", "0", 0, 9)),
         twilio_account_sid=env.get("TWILIO_ACCOUNT_SID", ""),
         twilio_auth_token=env.get("TWILIO_AUTH_TOKEN", ""),
         twilio_messaging_service_sid=env.get("TWILIO_MESSAGING_SERVICE_SID", ""),
@@ -100,13 +112,15 @@ def from_environment() -> Config:
         twilio_shared_key=env.get("TWILIO_SHARED_KEY", ""),
         twilio_api_url=env.get("TWILIO_API_URL", "") if environment == "test" else "",
         smtp_host=env.get("SMTP_HOST", ""),
-        smtp_port=int(env.get("SMTP_PORT", "587")),
+        smtp_port=int(_number("SMTP_PORT", "587", 1, 65535)),
         smtp_user=env.get("SMTP_USER", ""),
         smtp_password=env.get("SMTP_PASSWORD", ""),
         smtp_starttls=env.get("SMTP_STARTTLS", "1") != "0",
         mail_from=env.get("MAIL_FROM", "Emerge Wellness <appointments@localhost>"),
         allowed_numbers=tuple(n for n in env.get("ALLOWED_NUMBERS", "").split(",") if n),
-        texts_per_second=float(env.get("TEXTS_PER_SECOND", "1")),
+        texts_per_second=_number("TEXTS_PER_SECOND", "1", 0.01, 1000, whole=False),
+        host=env.get("HOST") or "127.0.0.1",
+        port=port,
     )
     check(config)
     return config
@@ -118,6 +132,7 @@ def check(config: Config) -> None:
     Raises:
         Misconfigured: with the one line that says what to set.
     """
+    _check_keys(config.keys)
     if config.is_demo and (config.twilio_account_sid or config.smtp_host):
         raise Misconfigured(
             "a demo holds invented people and must not reach real phones or mailboxes. "
@@ -139,11 +154,34 @@ def check(config: Config) -> None:
             "with invented people)."
         )
     if not config.keys:
-        raise Misconfigured("set EMERGE_KEYS (make one with `EMERGE_ENV=demo flask keys new`).")
+        raise Misconfigured("set EMERGE_KEYS. " + MAKE_KEY)
     if not config.public_url.startswith("https://"):
         raise Misconfigured("set PUBLIC_URL to the https address patients use.")
     if not config.sends_by_twilio:
         raise Misconfigured("set TWILIO_ACCOUNT_SID and its companions to send texts.")
+
+
+def _check_keys(keys: str) -> None:
+    try:
+        KeyRing().configure(keys or new_key("none-yet"))
+    except ValueError:
+        raise Misconfigured(
+            "EMERGE_KEYS is not written name:key,name:key with keys of 32 bytes in base64. "
+            + MAKE_KEY
+        ) from None
+
+
+def _number(name: str, default: str, least: float, most: float, *, whole: bool = True) -> float:
+    """Read a number from the environment; nothing, or an empty text, means the default."""
+    text = os.environ.get(name, "").strip() or default
+    try:
+        number = float(int(text) if whole else float(text))
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most:
+        kind = "a whole number" if whole else "a number"
+        raise Misconfigured(f"{name} is {text[:20]!r}; use {kind} from {least:g} to {most:g}.")
+    return number
 
 
 def _kept(name: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from flask import Flask
 
-from config import Config
+from config import Config, Misconfigured
 from scheduler import cli, web
 from scheduler.accounts import models as _accounts  # noqa: F401  every table must be known
 from scheduler.audit import models as _audit  # noqa: F401
@@ -41,15 +41,22 @@ def create_app(config: Config) -> Flask:
     )
     keyring.configure(config.keys)
     if config.database_url.startswith("sqlite:///"):
-        Path(config.database_url.removeprefix("sqlite:///")).parent.mkdir(
-            parents=True, exist_ok=True
-        )
+        _make_room_for(Path(config.database_url.removeprefix("sqlite:///")))
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
     web.join(app, config)
     cli.join(app)
     return app
+
+
+def _make_room_for(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as trouble:
+        raise Misconfigured(
+            f"DATABASE_URL: no folder {file.parent} ({trouble.strerror})."
+        ) from None
 
 
 def _engine_options(url: str) -> dict[str, object]:

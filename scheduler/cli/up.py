@@ -1,6 +1,5 @@
 """`flask up`: everything a clinic, or somebody looking around, needs to start; Ctrl-C stops it."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from types import FrameType
 import click
 from flask import current_app
 from flask.cli import with_appcontext
+from sqlalchemy.exc import OperationalError
 
 from config import Config
 from scheduler.cli import demo, schema
@@ -28,17 +28,29 @@ PATIENCE_S = 30
 def up_command() -> None:
     """Migrate, fill a demo on first start, then run the web server and the worker together."""
     config: Config = current_app.extensions["emerge_config"]
-    host = os.environ.get("HOST", "127.0.0.1")
-    port = int(os.environ.get("PORT", "8000"))
+    host, port = config.host, config.port
     if not _is_free(host, port):
         raise click.ClickException(f"Port {port} is in use. Try another: PORT={port + 1} make run")
-    if not schema.is_current(db.engine):
+    if not _has_shape():
         click.echo("Preparing the database ...")
         schema.upgrade(db.engine)
     if config.is_demo:
         demo.fill_if_empty()
     db.engine.dispose()
     sys.exit(_serve(config, host, port))
+
+
+def _has_shape() -> bool:
+    """Say whether the database is there as the code expects it.
+
+    Raises:
+        click.ClickException: it cannot be reached; in one line, for whoever set it up.
+    """
+    try:
+        return schema.is_current(db.engine)
+    except OperationalError as trouble:
+        reason = str(trouble.orig).strip().splitlines()[0]
+        raise click.ClickException(f"The database cannot be opened: {reason}") from None
 
 
 def _serve(config: Config, host: str, port: int) -> int:

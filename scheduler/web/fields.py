@@ -3,15 +3,59 @@
 from datetime import date, datetime
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
 from flask_babel import gettext
 from flask_wtf import FlaskForm
-from werkzeug.routing import BaseConverter, ValidationError
-from wtforms import Field
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.routing import BaseConverter, IntegerConverter, UnicodeConverter, ValidationError
+from wtforms import DateField, Field
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import HiddenInput, TextInput
 
 from scheduler.core.phone import NotAMobile, mobile, shown
+
+YEARS = range(2000, 2100)  # what lies outside was not chosen on one of our pages
+LARGEST_NUMBER = 2**31 - 1  # of a row; PostgreSQL's integer ends there
+
+
+class Typed(ImmutableMultiDict[str, str]):
+    """What a request carries, without NUL: nobody types one, and no database text may hold it."""
+
+    def __init__(self, mapping: Any = None) -> None:
+        super().__init__(
+            (key.replace("\0", ""), value.replace("\0", ""))
+            for key, value in ImmutableMultiDict(mapping).items(multi=True)
+        )
+
+
+class HouseRequest(Request):
+    """A request whose forms and addresses can be stored as they are."""
+
+    @property
+    def parameter_storage_class(self) -> type[ImmutableMultiDict[str, str]]:  # type: ignore[override]
+        """Leave what machines send untouched: it is signed as it came."""
+        return ImmutableMultiDict if self.path.startswith("/hooks/") else Typed
+
+
+def read_moment(text: str | None) -> datetime | None:
+    """Read a moment as a form carries it, with or without offset; None when it is none of ours."""
+    try:
+        read = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return read if read.year in YEARS else None
+
+
+def read_aware(text: str | None) -> datetime | None:
+    """Read a moment that says its offset, as an offered time does."""
+    read = read_moment(text)
+    return read if read is not None and read.tzinfo is not None else None
+
+
+def read_number(text: str | None) -> int | None:
+    """Read a plain number as our pages write it: a row's, or a version."""
+    text = text or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 class Form(FlaskForm):
@@ -43,6 +87,27 @@ class DateConverter(BaseConverter):
         return value.isoformat()
 
 
+class RowConverter(IntegerConverter):
+    """`<int:id>` in an address, as far as rows are counted."""
+
+    def to_python(self, value: str) -> int:
+        """Read the number; one that no row can have is no such page."""
+        number: int = super().to_python(value)
+        if number > LARGEST_NUMBER:
+            raise ValidationError
+        return number
+
+
+class WordConverter(UnicodeConverter):
+    """`<string:id>` in an address: anything a database can look for."""
+
+    def to_python(self, value: str) -> str:
+        """Read it; what no text can hold is no such page."""
+        if "\0" in value:
+            raise ValidationError
+        return str(super().to_python(value))
+
+
 class MomentField(Field):
     """An aware moment, in ISO form, as an offered time carries it."""
 
@@ -59,13 +124,22 @@ class MomentField(Field):
         self.data = None
         if not valuelist or not valuelist[0]:
             return
-        try:
-            moment = datetime.fromisoformat(valuelist[0])
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
+        self.data = read_aware(valuelist[0])
+        if self.data is None:
             raise ValueError(gettext("Choose one of the times."))
-        self.data = moment
+
+
+class DayField(DateField):
+    """A day of our time."""
+
+    data: date | None
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read it; arithmetic with the ends of the calendar would fail."""
+        super().process_formdata(valuelist)
+        if self.data is not None and self.data.year not in YEARS:
+            self.data = None
+            raise ValueError("Choose a day that is not so far away.")
 
 
 class MobileField(Field):
@@ -92,5 +166,11 @@ class MobileField(Field):
 
 
 def join(app: Flask) -> None:
-    """Let addresses carry dates."""
-    app.url_map.converters["date"] = DateConverter
+    """Let addresses carry dates, and requests nothing that cannot be stored."""
+    app.request_class = HouseRequest
+    app.url_map.converters |= {
+        "date": DateConverter,
+        "int": RowConverter,
+        "string": WordConverter,
+        "default": WordConverter,
+    }

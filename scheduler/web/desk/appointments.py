@@ -6,7 +6,7 @@ from datetime import datetime, time
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, DateField, RadioField, SelectField, TextAreaField, TimeField
+from wtforms import BooleanField, RadioField, SelectField, TextAreaField, TimeField
 from wtforms.validators import InputRequired, Length, Optional
 
 from scheduler.accounts.rules import Act
@@ -34,7 +34,7 @@ from scheduler.treatment.models import Outcome
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import back, say
-from scheduler.web.fields import Form, option
+from scheduler.web.fields import DayField, Form, option, read_moment, read_number
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_appointments", __name__, url_prefix="/desk/appointments")
@@ -63,7 +63,7 @@ class MoveForm(Form):
     """A new time: one of the free ones, or another."""
 
     site = SelectField("Clinic", validate_choice=False)
-    day = DateField("Day", [Optional()])
+    day = DayField("Day", [Optional()])
     start = RadioField("Free times", validate_choice=False, choices=[], validators=[Optional()])
     other = TimeField("Another time", [Optional()])
     notify = BooleanField("Tell the patient", default=True)
@@ -235,10 +235,9 @@ def _target(appointment: Appointment, form: MoveForm) -> Target:
     site = supply.site(request.form.get("site", "")) or supply.sites[appointment.site_id]
     at = request.form.get("at") or request.form.get("start")
     if at and not form.other.data:
-        try:
-            moment = datetime.fromisoformat(at)
-        except ValueError:
-            raise Invalid("Choose one of the times.", field="start") from None
+        moment = read_moment(at)
+        if moment is None:
+            raise Invalid("Choose one of the times.", field="start")
         if moment.tzinfo is None:
             moment = _wall(moment, site)
         return Target(moment, site, _number("chair"), _number("person"))
@@ -255,15 +254,14 @@ def _wall(wall: datetime, site: SiteSupply) -> datetime:
 
 
 def _number(name: str) -> int | None:
-    value = request.form.get(name, "")
-    return int(value) if value.isdigit() and len(value) < 10 else None
+    return read_number(request.form.get(name))
 
 
 def _version() -> int:
-    value = request.form.get("version", "")
-    if not (value.isdigit() and len(value) < 10):
+    version = read_number(request.form.get("version"))
+    if version is None:
         raise Invalid("Please open the appointment again.")
-    return int(value)
+    return version
 
 
 def _words(moment: datetime, site: SiteSupply) -> str:

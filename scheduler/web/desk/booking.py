@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, DateField, HiddenField, RadioField, SelectField, StringField
+from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
 from scheduler.accounts.rules import Act
@@ -30,7 +30,7 @@ from scheduler.plans import service as plans
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
-from scheduler.web.fields import Form, MobileField, option
+from scheduler.web.fields import DayField, Form, MobileField, option, read_aware
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_booking", __name__, url_prefix="/desk/book")
@@ -49,7 +49,7 @@ class BookForm(Form):
     mobile = MobileField("Mobile number")
     service = RadioField("What", validate_choice=False)
     site = SelectField("Clinic", validate_choice=False)
-    day = DateField("From", [Optional()])
+    day = DayField("From", [Optional()])
     start = StringField("Time", [InputRequired("Choose a time.")])  # "moment|site"
     notify = BooleanField("Tell the patient", default=True)
     once = HiddenField()
@@ -100,11 +100,8 @@ def _chosen(form: BookForm) -> tuple[datetime, SiteSupply] | None:
     """Return the time that was chosen and where, or put an error at the field."""
     written, _, code = str(form.start.data or "").partition("|")
     site = clinic_supply.current().site(code)
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError:
-        moment = None
-    if moment is not None and moment.tzinfo is not None and site is not None:
+    moment = read_aware(written)
+    if moment is not None and site is not None:
         return moment, site
     if not form.start.errors:
         form.start.errors = ["Choose one of the times."]

@@ -16,6 +16,7 @@ from scheduler.tasks import service as tasks
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import back, say
+from scheduler.web.fields import read_number
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_lists", __name__, url_prefix="/desk")
@@ -55,17 +56,17 @@ def show_tasks() -> ResponseReturnValue:
 def close(task_id: int) -> ResponseReturnValue:
     """Close a task with what came of it."""
     outcome = request.form.get("outcome", "").strip()[:200]
-    version = request.form.get("version", "")
+    version = read_number(request.form.get("version"))
     try:
         if not outcome:
             raise Invalid("Say in a few words what came of it.")
-        if not (version.isdigit() and len(version) < 10):
+        if version is None:
             raise Invalid("Please open the list again.")
         with transaction():
             tasks.close(
                 task_id,
                 outcome,
-                version=int(version),
+                version=version,
                 actor=login.me().actor,
                 now=clock.now(),
             )

@@ -23,7 +23,7 @@ from scheduler.reports import board as boards
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
-from scheduler.web.fields import Form, option
+from scheduler.web.fields import Form, option, read_number
 from scheduler.web.guards import insist, requires
 from scheduler.web.i18n import LANGUAGES
 
@@ -257,10 +257,10 @@ def _shown(e164: str) -> str:
 
 
 def _version() -> int:
-    value = request.form.get("version", "")
-    if not (value.isdigit() and len(value) < 10):
+    version = read_number(request.form.get("version"))
+    if version is None:
         raise Invalid("Please open the page again.")
-    return int(value)
+    return version
 
 
 def _page(

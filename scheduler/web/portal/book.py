@@ -35,12 +35,10 @@ from scheduler.patients.links import mint_link
 from scheduler.patients.models import Pain, PainSince
 from scheduler.plans import service as plans
 from scheduler.web import display, i18n, visitor
+from scheduler.web.fields import read_aware, read_number
 from scheduler.web.portal import dates, limits, words
 from scheduler.web.portal.details import DetailsForm
 from scheduler.web.portal.times import EITHER, Times, Where, best_site, times, where
-
-HOLD_DIGITS = 9  # as many as a row's number can have
-YEARS = range(2000, 2100)  # what lies outside was not chosen on one of our pages
 
 
 class Enough(Refusal):
@@ -79,7 +77,7 @@ def keep() -> ResponseReturnValue:
     place = where(request.form.get("site"))
     if place is None:
         return redirect(url_for("portal.where"), code=303)
-    start = moment(request.form.get("start"))
+    start = read_aware(request.form.get("start"))
     if start is None:
         return time_page(place, start_wrong=_("Choose one of the times."), status=422)
     try:
@@ -144,8 +142,6 @@ def book() -> ResponseReturnValue:
     if not form.validate():
         others_free = _keep_longer(form, place)
         return _details_page(form, place, wrong=form.wrong(), alternatives=others_free, status=422)
-    if form.reference.data:
-        return _details_page(form, place, wrong=[(None, _by_phone(place))], status=422)
     return _try_to_book(form, place)
 
 
@@ -154,6 +150,8 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
     start = form.start.data
     if start is None:
         return _details_page(form, place, alternatives=_keep_longer(form, place), status=422)
+    if form.reference.data:
+        return _details_page(form, place, wrong=[(None, _by_phone(place))], status=422)
     holder = visitor.new_holder()
     try:
         with transaction():
@@ -241,10 +239,11 @@ def _hold(place: Where, start: datetime, *, now: datetime) -> int:
 def _own_hold(number: str | None) -> Hold | None:
     """Return this browser's hold of that number, expired or not."""
     holder = visitor.holder()
-    if holder is None or not number or not number.isascii() or not number.isdigit():
+    hold_id = read_number(number)
+    if holder is None or hold_id is None:
         return None
     try:
-        return booking.find_hold(int(number[:HOLD_DIGITS]), holder=holder)
+        return booking.find_hold(hold_id, holder=holder)
     except HoldGone:
         return None
 
@@ -428,15 +427,6 @@ def taken_words(start: datetime | None, place: Where) -> str:
         "%(when)s was just taken by someone else. Please choose another time.",
         when=display.moment(start, place.zone),
     )
-
-
-def moment(text: str | None) -> datetime | None:
-    """Read an aware moment as a form carries it; None when it is none."""
-    try:
-        read = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return read if read.tzinfo is not None and read.year in YEARS else None
 
 
 def _alternatives(place: Where, start: datetime, *, now: datetime) -> list[Offer]:

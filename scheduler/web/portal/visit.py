@@ -17,6 +17,7 @@ from scheduler.messaging import consent
 from scheduler.patients.links import open_link
 from scheduler.plans import service as plans
 from scheduler.web import visitor
+from scheduler.web.fields import read_aware, read_number
 from scheduler.web.portal import book
 from scheduler.web.portal.times import best_site, times, where
 
@@ -105,8 +106,8 @@ def move() -> ResponseReturnValue:
 def change_time() -> ResponseReturnValue:
     """Give the appointment the chosen time; the old one is kept until that has worked."""
     appointment: Appointment = g.appointment
-    version = request.form.get("version", type=int) or 0
-    start = book.moment(request.form.get("start"))
+    version = read_number(request.form.get("version")) or 0
+    start = read_aware(request.form.get("start"))
     now = clock.now()
     place = where(request.form.get("site")) or where(_code_of(appointment))
     if place is None or not _can_move(appointment, now=now):
@@ -168,7 +169,7 @@ def call_off() -> ResponseReturnValue:
         with transaction():
             plans.cancel(
                 appointment,
-                version=request.form.get("version", type=int) or 0,
+                version=read_number(request.form.get("version")) or 0,
                 actor=f"patient:{appointment.patient_id}",
                 now=now,
                 by_patient=True,

@@ -559,3 +559,17 @@ def test_a_call_names_no_place_to_come_to(visitor: Visitor) -> None:
 
     assert "will call you" in only_words(page)
     assert "Main Street" not in page.text.split("Would you rather")[0]
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00", ""])
+@pytest.mark.parametrize("sent", [{}, {"more": "1"}, {"reference": "a program"}])
+def test_a_start_edited_by_hand_is_asked_for_again_with_everything_typed(
+    app: Flask, visitor: Visitor, start: str, sent: dict[str, str]
+) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    page = visitor.choose()
+
+    answer = visitor.send(page, start=start, **sent)
+
+    assert answer.status < 500
+    assert answer.value("given_name") == "June"
