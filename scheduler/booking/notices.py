@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from scheduler.booking import queries, rules
-from scheduler.booking.models import Appointment, Status
+from scheduler.booking.models import LIVE, Appointment, Status
 from scheduler.calendars.documents import CalendarVisit, Method, document
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
@@ -62,6 +62,26 @@ def after_change(appointment: Appointment, *, actor: str, now: datetime, notify:
     _tell(appointment, now=now, at_once=actor.startswith("patient"), notify=notify)
     if appointment.status is Status.BOOKED:
         _remind(appointment, now=now)
+
+
+def _in_a_course(appointment: Appointment) -> bool:
+    """Say whether another visit of the patient falls in the week before: then 7 days is no news."""
+    week = timedelta(days=7)
+    return (
+        db.session.scalar(
+            select(Appointment.id)
+            .where(
+                Appointment.patient_id == appointment.patient_id,
+                Appointment.id != appointment.id,
+                Appointment.service_code.in_((ServiceCode.FIRST_INFUSION, ServiceCode.INFUSION)),
+                Appointment.status.in_(LIVE),
+                Appointment.starts_at < appointment.starts_at,
+                Appointment.starts_at >= appointment.starts_at - week,
+            )
+            .limit(1)
+        )
+        is not None
+    )
 
 
 def _tell(appointment: Appointment, *, now: datetime, at_once: bool, notify: bool) -> None:
@@ -213,6 +233,8 @@ def _reminder(message: MessageView, *, public_url: str, now: datetime) -> Verdic
         return Drop("the appointment was changed since")
     if appointment.starts_at <= now:
         return Drop("the appointment has begun")
+    if message.template == "visit-soon" and _in_a_course(appointment):
+        return Drop("within a course the text with all dates has said it")
     return Send(facts=_facts(appointment), links=_link(appointment, public_url=public_url, now=now))
 
 

@@ -19,10 +19,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from scheduler.clinic import settings
 from scheduler.clinic.models import Site
+from scheduler.clinic.settings import Settings
 from scheduler.core import tokens
 from scheduler.core.db import db
 from scheduler.core.sealed import keyring
+from scheduler.core.timespan import instant
 from scheduler.messaging import consent, gsm, lint, rules, texts
 from scheduler.messaging.models import DeliveryReport, InboundText, Message
 from scheduler.messaging.rules import Drop, MessageView, Send, Trouble, Verdict, Wait
@@ -378,16 +381,18 @@ def _reach_by_text(message: Message, patient: Patient, now: datetime) -> Verdict
     if message.is_reply:
         return None
     zone = _zone(message, patient)
-    day = rules.next_daytime(now, zone)
+    chosen = settings.of_site(patient.home_site_id) if patient.home_site_id else Settings()
+    day = rules.next_daytime(now, zone, begins=chosen.quiet_until, ends=chosen.quiet_from)
     if day > now:
         return Wait(day)
-    if message.template in rules.REMINDERS and (until := _capped(message, zone, now)):
-        return Wait(until)
+    if message.template in rules.REMINDERS and _is_capped(message, zone, chosen, now):
+        tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+        return Wait(instant(tomorrow, chosen.quiet_until, zone))
     return None
 
 
-def _capped(message: Message, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """Return when the next reminder may go, or None when this one may go now."""
+def _is_capped(message: Message, zone: ZoneInfo, chosen: Settings, now: datetime) -> bool:
+    """Say whether this patient has had the reminders of a day, or of seven days, already."""
     told = (
         select(func.count())
         .select_from(Message)
@@ -401,9 +406,7 @@ def _capped(message: Message, zone: ZoneInfo, now: datetime) -> datetime | None:
     midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = db.session.scalar(told.where(Message.sending_at >= midnight)) or 0
     week = db.session.scalar(told.where(Message.sending_at > now - timedelta(days=7))) or 0
-    if today < rules.REMINDERS_A_DAY and week < rules.REMINDERS_A_WEEK:
-        return None
-    return rules.next_daytime(midnight + timedelta(days=1, hours=1), zone)
+    return today >= chosen.texts_a_day or week >= chosen.texts_a_week
 
 
 def _zone(message: Message, patient: Patient) -> ZoneInfo:

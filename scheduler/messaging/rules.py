@@ -88,8 +88,6 @@ ASKED_WITHIN = timedelta(hours=72)  # how long "1" and "2" still answer a questi
 REPLY_HOLDS = timedelta(hours=2)  # how long an answer to a text is worth sending
 DAY_BEGINS = time(8)
 DAY_ENDS = time(21)
-REMINDERS_A_DAY = 2
-REMINDERS_A_WEEK = 6
 LONGEST_VALIDITY = 36_000  # seconds; what the provider takes at most
 
 #: Texts nobody asked for just now: capped, and never at night.
@@ -124,13 +122,15 @@ def validity_seconds(expires_at: datetime, *, now: datetime) -> int:
     return max(1, min(left, LONGEST_VALIDITY))
 
 
-def next_daytime(now: datetime, zone: ZoneInfo) -> datetime:
+def next_daytime(
+    now: datetime, zone: ZoneInfo, *, begins: time = DAY_BEGINS, ends: time = DAY_ENDS
+) -> datetime:
     """Return `now` if people may be texted then (8:00 to 21:00 on the wall), else the next 8:00."""
     wall = now.astimezone(zone)
-    if DAY_BEGINS <= wall.time() < DAY_ENDS:
+    if begins <= wall.time() < ends:
         return now
-    day = wall.date() if wall.time() < DAY_BEGINS else wall.date() + timedelta(days=1)
-    return datetime.combine(day, DAY_BEGINS, tzinfo=zone).astimezone(UTC)
+    day = wall.date() if wall.time() < begins else wall.date() + timedelta(days=1)
+    return datetime.combine(day, begins, tzinfo=zone).astimezone(UTC)
 
 
 # ---------------------------------------------------------------- where a message may go

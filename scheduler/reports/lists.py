@@ -30,6 +30,7 @@ TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "A message did not reach them",
         ("Called instead", "Number corrected", "Nothing to do"),
     ),
+    "clearance": ("A candidate waits for clearance", ("Cleared", "Not suitable", "Changed mind")),
     outbox.TEXTS_STOPPED: ("Texts are stopped", ("Fixed with the provider",)),
 }
 

@@ -13,7 +13,7 @@ WORTH_COMPRESSING = 1024
 
 
 class AssetMissing(LookupError):
-    """A page names a file that is not there: run `make setup` for third-party files."""
+    """A page names a file that is not there: `make run` fetches third-party files."""
 
 
 @lru_cache(maxsize=256)

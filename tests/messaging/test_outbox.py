@@ -229,10 +229,10 @@ def test_what_could_only_go_after_its_time_expires_at_night() -> None:
     assert again(message).state is State.EXPIRED
 
 
-def test_no_more_than_two_reminders_a_day() -> None:
+def test_no_more_than_one_reminder_a_day() -> None:
     with transaction():
         patient = ana(NOW)
-        for number in range(3):
+        for number in range(2):
             queue(
                 patient,
                 NOW,
@@ -251,8 +251,35 @@ def test_no_more_than_two_reminders_a_day() -> None:
             sent += 1
 
     waiting = only(Message.state == State.QUEUED)
-    assert sent == 2
+    assert sent == 1
     assert waiting.send_after > NOW + timedelta(hours=12)
+
+
+def test_no_more_than_three_reminders_a_week() -> None:
+    with transaction():
+        patient = ana(NOW)
+        for number in range(5):
+            queue(
+                patient,
+                NOW,
+                topic=f"appointment:{number}",
+                dedupe_key=f"reminder-{number}",
+                send_after=NOW + timedelta(days=number),
+                expires_at=NOW + timedelta(days=30),
+            )
+    sent = []
+
+    for days in range(12):
+        moment = NOW + timedelta(days=days, hours=1)
+        with transaction():
+            outgoing = outbox.claim_next("worker-1", SEND, now=moment)
+        if outgoing is not None:
+            with transaction():
+                outbox.begin_sending(outgoing, now=moment)
+            sent.append(days)
+
+    assert sent[:3] == [0, 1, 2]
+    assert sent[3] == 7
 
 
 def test_what_was_withdrawn_does_not_pass_the_last_door() -> None:

@@ -44,6 +44,7 @@ def consent() -> str:
     """Return what is agreed to by the tick, word for word as it is shown and stored."""
     return _(
         "Emerge Wellness may text me about my appointments: a confirmation, reminders and "
-        "changes. At most 3 texts a week. Msg & data rates may apply. Reply HELP for help, "
-        "STOP to stop. I do not have to agree to book. My number is not shared for marketing."
+        "changes. Usually 3 texts a week or fewer. Msg & data rates may apply. "
+        "Reply HELP for help, STOP to stop. I do not have to agree to book. "
+        "My number is not shared for marketing."
     )
