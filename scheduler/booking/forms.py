@@ -3,11 +3,11 @@
 import hashlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 
 from scheduler.booking.errors import FormUsed
 from scheduler.booking.models import FormToken
-from scheduler.core.db import db
+from scheduler.core.db import db, queue_up
 from scheduler.core.tokens import digest
 
 LIVES = timedelta(hours=24)
@@ -23,9 +23,7 @@ def earlier_result(token: str, body: str, *, now: datetime) -> str | None:
     Raises:
         FormUsed: it was used with other words in it.
     """
-    if db.session.get_bind().dialect.name == "postgresql":
-        key = int(digest(token, "form-lock")[:15], 16)
-        db.session.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": key})
+    queue_up(digest(token, "form-lock"))
     row = db.session.scalar(
         select(FormToken).where(
             FormToken.token_hash == digest(token, "form"), FormToken.created_at > now - LIVES

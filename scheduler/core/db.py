@@ -6,6 +6,7 @@ body after a registry was made from `type_annotation_map`), a shim so that typed
 that turns to writing fails with "database is locked"), foreign keys on each connection.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
@@ -140,6 +141,19 @@ def notes() -> dict[str, Any]:
     """Return a scratch pad that lives exactly as long as the open transaction."""
     pad: dict[str, Any] = db.session.info.setdefault("notes", {})
     return pad
+
+
+def queue_up(*names: str) -> None:
+    """Have transactions that give the same name wait here for one another, until they end.
+
+    For what is counted before it is written. SQLite: the write lock does it already; PostgreSQL:
+    advisory locks of this transaction, taken in one order whatever order they were named in.
+    """
+    if db.session.get_bind().dialect.name != "postgresql":
+        return
+    keys = {int(hashlib.sha256(name.encode()).hexdigest()[:15], 16) for name in names}
+    for key in sorted(keys):
+        db.session.execute(sa.text("SELECT pg_advisory_xact_lock(:k)"), {"k": key})
 
 
 def let_go() -> None:

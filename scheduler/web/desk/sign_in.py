@@ -13,7 +13,7 @@ from scheduler.accounts import queries as accounts
 from scheduler.accounts import service as door
 from scheduler.accounts.errors import SignInRefused
 from scheduler.accounts.rules import LONGEST_PASSWORD
-from scheduler.core import clock
+from scheduler.core import clock, network
 from scheduler.core.db import let_go, transaction
 from scheduler.web import login
 from scheduler.web.fields import Form
@@ -82,7 +82,7 @@ def _try(username: str, password: str) -> str:
     No transaction is open while the password is hashed: that takes a tenth of a second, and
     writers would wait for it.
     """
-    now, origin = clock.now(), request.remote_addr or "-"
+    now, origin = clock.now(), network.place(request.remote_addr or "-")
     door.refuse_when_locked(username, origin=origin, now=now)
     with transaction():
         attempt_id = door.note_try(username, origin=origin, now=now)

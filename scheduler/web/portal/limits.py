@@ -7,14 +7,19 @@ from sqlalchemy import func, select
 from scheduler.audit.models import AuditEntry
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic.settings import Settings
-from scheduler.core.db import db
+from scheduler.core import network
+from scheduler.core.db import db, queue_up
 from scheduler.patients.models import Patient
 
 HOUR = timedelta(hours=1)
 
 
 def reached(mobile: str, address: str, settings: Settings, *, now: datetime) -> bool:
-    """Say whether this number or this address has had its share of online bookings."""
+    """Say whether this number or this place has had its share of online bookings.
+
+    Called in the booking's transaction: bookings of one number or place are counted one by one.
+    """
+    queue_up(f"online-number:{mobile}", f"online-place:{network.place(address)}")
     return (
         _coming_calls(mobile, now=now) >= settings.online_calls_per_number
         or _bookings_from(address, now=now) >= settings.online_bookings_per_address_per_hour
@@ -36,13 +41,12 @@ def _coming_calls(mobile: str, *, now: datetime) -> int:
 
 
 def _bookings_from(address: str, *, now: datetime) -> int:
-    return db.session.scalars(
-        select(func.count())
-        .select_from(AuditEntry)
-        .where(
+    origins = db.session.scalars(
+        select(AuditEntry.origin).where(
             AuditEntry.action == "appointment.booked",
             AuditEntry.actor == "visitor",
-            AuditEntry.origin == address,
             AuditEntry.at > now - HOUR,
         )
-    ).one()
+    )
+    here = network.place(address)
+    return sum(network.place(origin) == here for origin in origins)

@@ -1,7 +1,7 @@
 """A visitor books a call, through HTTP alone."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -490,6 +490,32 @@ def test_one_address_books_at_most_ten_times_an_hour(
     page = visitor.send(visitor.choose(), mobile="781 555 0150")
 
     assert "Your call is booked" in page.text
+
+
+def test_a_place_with_many_addresses_is_one_place(visitor: Visitor) -> None:
+    for n in range(10):
+        visitor.address = f"2001:db8:1:2::{n:x}"
+        visitor.send(visitor.choose(), mobile=f"781 555 01{n:02}")
+
+    visitor.address = "2001:db8:1:2:ffff::1"
+    assert visitor.send(visitor.choose(), mobile="781 555 0150").status == 429
+    visitor.address = "2001:db8:1:3::1"
+    assert "Your call is booked" in visitor.send(visitor.choose(), mobile="781 555 0150").text
+
+
+def test_the_limit_of_a_number_holds_when_all_is_sent_at_once(
+    app: Flask, visitor: Visitor, now: datetime
+) -> None:
+    browsers = [Visitor(app.test_client(), address=f"198.51.100.{n}") for n in range(6)]
+    pages = [b.choose(now + timedelta(days=1, minutes=15 * n)) for n, b in enumerate(browsers)]
+
+    with ThreadPoolExecutor(len(browsers)) as crowd:
+        answers = list(
+            crowd.map(lambda pair: pair[0].send(pair[1]).status, zip(browsers, pages, strict=True))
+        )
+
+    assert sorted(answers) == [200, 200, 200, 429, 429, 429]
+    assert len(booked(app)) == 3
 
 
 def test_nothing_typed_online_shows_or_changes_what_we_know(
