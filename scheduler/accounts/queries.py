@@ -55,6 +55,15 @@ def find_session(token: str, *, now: datetime) -> OpenSession | None:
     )
 
 
+def owner_of(token: str) -> int | None:
+    """Return the number of whoever had the session `token` opens, be it over or not."""
+    return db.session.scalar(
+        select(StaffSession.staff_id).where(
+            StaffSession.token_hash == tokens.digest(token, "staff-session")
+        )
+    )
+
+
 def find_staff(username: str) -> Staff | None:
     """Return who signs in as `username`, in whatever case it was typed."""
     return db.session.scalar(select(Staff).where(Staff.username == username.strip().lower()))

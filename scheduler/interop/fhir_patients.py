@@ -15,13 +15,17 @@ from typing import Any
 from sqlalchemy import select
 
 from scheduler.core.db import db
+from scheduler.core.mail import is_address
 from scheduler.core.phone import NotAMobile, mobile
+from scheduler.core.words import one_line
 from scheduler.patients import service as patients
 from scheduler.patients.models import Patient, Standing
 
 #: HL7 table 0203: the code of a medical record number.
 MEDICAL_RECORD = "MR"
 LONGEST_LINE = 1_000_000
+LONGEST_NUMBER = 64
+LONGEST_ADDRESS = 300
 GENDERS = ("male", "female", "other", "unknown")
 #: The languages we write; any other is kept by its primary tag and written to in English.
 LANGUAGES = {"en": "en", "es": "es", "pt": "pt_BR"}
@@ -76,7 +80,7 @@ def read(line: bytes) -> Person:
         resource = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise Unreadable("the line is not UTF-8") from None
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise Unreadable("the line is not JSON") from None
     if not isinstance(resource, dict) or resource.get("resourceType") != "Patient":
         raise Unreadable("the line is not a FHIR Patient")
@@ -84,7 +88,7 @@ def read(line: bytes) -> Person:
     number, phone_text = _phone(resource)
     is_deceased, deceased_on = _deceased(resource)
     address = _first(resource, "address", use="home")
-    lines = [t for t in _list(address, "line") if isinstance(t, str)]
+    lines = [one_line(t) for t in _list(address, "line") if isinstance(t, str)]
     return Person(
         mrn=_mrn(resource),
         given_name=given,
@@ -95,7 +99,7 @@ def read(line: bytes) -> Person:
         phone_text=phone_text,
         email=_email(resource),
         language=_language(resource),
-        address_line=", ".join(lines) or None,
+        address_line=", ".join(filter(None, lines))[:LONGEST_ADDRESS] or None,
         city=_text(address, "city"),
         state=_text(address, "state"),
         postal_code=_text(address, "postalCode"),
@@ -143,7 +147,7 @@ def _text(holder: Any, name: str) -> str | None:
         return None
     if not isinstance(found, str):
         raise Unreadable(f"{name} is not text")
-    return " ".join(found.split()) or None
+    return one_line(found) or None
 
 
 def _first(resource: dict[str, Any], name: str, *, use: str) -> dict[str, Any]:
@@ -155,7 +159,7 @@ def _first(resource: dict[str, Any], name: str, *, use: str) -> dict[str, Any]:
 
 def _name(resource: dict[str, Any]) -> tuple[str, str]:
     name = _first(resource, "name", use="official")
-    given = " ".join(t for t in _list(name, "given") if isinstance(t, str)).strip()
+    given = one_line(" ".join(t for t in _list(name, "given") if isinstance(t, str)))
     family = _text(name, "family") or ""
     if not (given or family):
         raise Unreadable("there is no name")
@@ -167,6 +171,8 @@ def _mrn(resource: dict[str, Any]) -> str:
         kind = entry.get("type") if isinstance(entry, dict) else None
         codes = [c.get("code") for c in _list(kind, "coding") if isinstance(c, dict)]
         if MEDICAL_RECORD in codes and (value := _text(entry, "value")):
+            if len(value) > LONGEST_NUMBER:
+                raise Unreadable("the medical record number is longer than one can be")
             return value
     raise Unreadable("there is no medical record number")
 
@@ -218,8 +224,8 @@ def _email(resource: dict[str, Any]) -> str | None:
     for entry in _list(resource, "telecom"):
         if isinstance(entry, dict) and entry.get("system") == "email":
             address = _text(entry, "value")
-            if address and "@" in address:
-                return address[:254]
+            if address and is_address(address):
+                return address
     return None
 
 

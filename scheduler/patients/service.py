@@ -174,12 +174,15 @@ def merge(
     given by the rooms above and hands over what they keep of the person.
 
     Raises:
-        Invalid: the two are the same, or either was merged before.
+        Invalid: the two are the same, either was merged before, or they are not an enquirer and
+            a patient: two patients' records are not mixed by an address edited by hand.
     """
     if enquirer.id == into.id:
         raise Invalid("These are the same record.")
     if Standing.MERGED in (enquirer.standing, into.standing):
         raise Invalid("One of these records was already merged.")
+    if (enquirer.standing, into.standing) != (Standing.ENQUIRER, Standing.PATIENT):
+        raise Invalid("Only somebody who booked online is folded into a patient we know.")
     for name in ("mobile", "email", "phone_text", "pain", "pain_since", "tried", "home_site_id"):
         if getattr(into, name) is None:
             setattr(into, name, getattr(enquirer, name))

@@ -12,6 +12,7 @@ from wtforms import DateField, Field
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import HiddenInput, TextInput
 
+from scheduler.core import words
 from scheduler.core.phone import NotAMobile, mobile, shown
 
 YEARS = range(2000, 2100)  # what lies outside was not chosen on one of our pages
@@ -85,6 +86,16 @@ class DateConverter(BaseConverter):
     def to_url(self, value: date) -> str:
         """Write the date."""
         return value.isoformat()
+
+
+def tidy(text: str | None) -> str | None:
+    """Keep writing and its line ends; a filter for fields."""
+    return words.writing(text) if text else text
+
+
+def tidy_line(text: str | None) -> str | None:
+    """Keep writing on one line; a filter for fields."""
+    return words.one_line(text) if text else text
 
 
 class RowConverter(IntegerConverter):

@@ -5,9 +5,20 @@ from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
+from scheduler.accounts import queries as accounts_queries
 from scheduler.accounts import service as accounts
 from scheduler.accounts.rules import Act
 from scheduler.booking import queries
@@ -15,7 +26,7 @@ from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.core.errors import Forbidden
 from scheduler.patients.links import open_link
-from scheduler.web import i18n, login, visitor
+from scheduler.web import i18n, kept, login, visitor
 from scheduler.web.errors import answer
 
 Guard = Callable[[], ResponseReturnValue | None]
@@ -103,7 +114,8 @@ def insist(act: Act) -> None:
 
 
 def _sign_in_first() -> ResponseReturnValue:
-    if session.pop("_user_id", None):
+    ended = session.pop("_user_id", None)
+    if ended:
         session["signed_out"] = True  # so that the page can say why
     if login.is_poll() or "X-Fragment" in request.headers:
         return answer(
@@ -112,5 +124,12 @@ def _sign_in_first() -> ResponseReturnValue:
             heading="Please sign in again",
             message="You were signed out. Please sign in again.",
         )
-    back = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("desk_sign_in.show", next=back), code=303)
+    if request.method == "GET":
+        back = request.full_path.rstrip("?")
+        return redirect(url_for("desk_sign_in.show", next=back), code=303)
+    staff_id = accounts_queries.owner_of(ended) if isinstance(ended, str) else None
+    if staff_id is None:
+        return redirect(url_for("desk_sign_in.show"), code=303)
+    # What they typed stays with the page that asks them to sign in.
+    g.kept = kept.seal_request(staff_id, now=clock.now())
+    return make_response(current_app.view_functions["desk_sign_in.show"](), 401)

@@ -220,3 +220,37 @@ def test_when_every_line_is_rejected_the_status_says_so(runner: FlaskCliRunner, 
     file.write_text("nonsense\n")
 
     assert runner.invoke(args=["patients", "import", str(file)]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"resourceType": "Patient", "multipleBirthInteger": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+        json.dumps(row("M" * 5000)),
+        json.dumps(row("\ud800\0")),
+    ],
+    ids=["a number without end", "brackets without end", "a long record number", "no writing"],
+)
+def test_a_line_made_to_break_the_import_is_rejected_and_the_rest_goes_on(
+    runner: FlaskCliRunner, file: Path, line: str
+) -> None:
+    output = run(runner, file, [row("M1"), line, row("M2")])
+
+    assert "line 2: rejected:" in output
+    assert "3 lines: 2 created, 0 updated, 0 unchanged, 1 rejected" in output
+
+
+def test_signs_that_are_no_writing_are_left_out(
+    app: Flask, runner: FlaskCliRunner, file: Path
+) -> None:
+    name = {"given": ["A\u0000da", "Lou\n"], "family": "Quim\u202eby\ud800"}
+    contact = [{"system": "email", "value": "a,b@example.org"}]
+
+    output = run(runner, file, [row(name=[name], telecom=contact)])
+
+    assert "1 created" in output
+    with app.app_context():
+        person = db.session.scalars(select(Patient)).one()
+        assert (person.given_name, person.family_name) == ("Ada Lou", "Quimby")
+        assert person.email is None

@@ -6,6 +6,7 @@ from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 
+from scheduler.core.mail import is_address
 from scheduler.messaging import rules
 from scheduler.messaging.outbox import Outgoing
 from scheduler.messaging.queries import Unanswered
@@ -36,6 +37,8 @@ class SmtpMail:
         Until the server has been given the text, a failure means it is not out; a lost
         connection after that means nobody can say.
         """
+        if not is_address(outgoing.recipient):
+            return Refused(Trouble.NEVER, None, "this is not a mail address")
         letter = self.letter(outgoing, now=now)
         reached = taken = False
         try:

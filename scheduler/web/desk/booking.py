@@ -30,7 +30,7 @@ from scheduler.plans import service as plans
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
-from scheduler.web.fields import DayField, Form, MobileField, option, read_aware
+from scheduler.web.fields import DayField, Form, MobileField, option, read_aware, tidy_line
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_booking", __name__, url_prefix="/desk/book")
@@ -44,8 +44,12 @@ class BookForm(Form):
     """Who (known, or new), what, where, when."""
 
     patient = HiddenField()
-    given_name = StringField("First name", [Length(max=80, message="Use at most 80 letters.")])
-    family_name = StringField("Last name", [Length(max=80, message="Use at most 80 letters.")])
+    given_name = StringField(
+        "First name", [Length(max=80, message="Use at most 80 letters.")], filters=[tidy_line]
+    )
+    family_name = StringField(
+        "Last name", [Length(max=80, message="Use at most 80 letters.")], filters=[tidy_line]
+    )
     mobile = MobileField("Mobile number")
     service = RadioField("What", validate_choice=False)
     site = SelectField("Clinic", validate_choice=False)

@@ -2,8 +2,8 @@
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import EmailField, RadioField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, Optional, Regexp
+from wtforms import EmailField, Field, RadioField, SelectField, StringField
+from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from scheduler.accounts.rules import Act
 from scheduler.audit.service import origin
@@ -12,6 +12,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
+from scheduler.core.mail import is_address
 from scheduler.core.phone import NotAMobile, mobile
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
@@ -23,7 +24,7 @@ from scheduler.reports import board as boards
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
-from scheduler.web.fields import Form, option, read_number
+from scheduler.web.fields import Form, option, read_number, tidy_line
 from scheduler.web.guards import insist, requires
 from scheduler.web.i18n import LANGUAGES
 
@@ -58,19 +59,19 @@ HOW_AGREED = {"phone": "by phone", "paper": "on paper", "desk": "at the desk"}
 class ContactForm(Form):
     """How somebody may be reached, and what they like to be called."""
 
-    preferred_name = StringField("Likes to be called", [Length(max=80)])
-    phone = StringField("Phone", [Length(max=40, message="That is longer than any number.")])
-    email = EmailField(
-        "E-mail",
-        [
-            Optional(),
-            Length(max=200),
-            Regexp(
-                r"^[^@\s]+@[^@\s]+\.[^@\s]+$", message="Enter an address like name@example.com."
-            ),
-        ],
+    preferred_name = StringField("Likes to be called", [Length(max=80)], filters=[tidy_line])
+    phone = StringField(
+        "Phone",
+        [Length(max=40, message="That is longer than any number.")],
+        filters=[tidy_line],
     )
+    email = EmailField("E-mail", [Optional()], filters=[tidy_line])
     language = SelectField("Language", choices=[option(k, v) for k, v in LANGUAGES.items()])
+
+    def validate_email(self, field: Field) -> None:
+        """Refuse what is no address, or two."""
+        if field.data and not is_address(field.data):
+            raise ValidationError("Enter an address like name@example.com.")
 
 
 class ConsentForm(Form):

@@ -2,7 +2,7 @@
 
 import re
 
-from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import login_user, logout_user
 from wtforms import PasswordField, StringField
@@ -15,7 +15,7 @@ from scheduler.accounts.errors import SignInRefused
 from scheduler.accounts.rules import LONGEST_PASSWORD
 from scheduler.core import clock, network
 from scheduler.core.db import let_go, transaction
-from scheduler.web import login
+from scheduler.web import kept, login
 from scheduler.web.fields import Form
 
 bp = Blueprint("desk_sign_in", __name__, url_prefix="/desk")
@@ -42,7 +42,7 @@ def show() -> ResponseReturnValue:
     """Show the form, or go on when there is nothing to ask."""
     if login.somebody():
         return redirect(_afterwards(), code=303)
-    return _page(SignInForm(), timed_out=bool(session.pop("signed_out", False)))
+    return _page(SignInForm(formdata=None), timed_out=bool(session.pop("signed_out", False)))
 
 
 @bp.post("/sign-in")
@@ -56,11 +56,15 @@ def enter() -> ResponseReturnValue:
     except SignInRefused as refusal:
         form.password.errors = [refusal.message]
         return _page(form), refusal.status
-    onward = _afterwards()
+    onward, now = _afterwards(), clock.now()
     session.clear()
-    found = accounts.find_session(token, now=clock.now())
+    g.pop("csrf_token", None)  # it belonged to the session that was cleared
+    found = accounts.find_session(token, now=now)
     assert found is not None
     login_user(login.SignedIn(found, token))
+    unsent = kept.open_sealed(request.form.get(kept.FIELD, ""), staff_id=found.staff_id, now=now)
+    if unsent is not None:
+        return render_template("desk/kept.html", kept=unsent)
     return redirect(onward, code=303)
 
 
@@ -109,5 +113,7 @@ def _page(form: SignInForm, *, timed_out: bool = False) -> str:
         "desk/sign_in.html",
         form=form,
         timed_out=timed_out,
+        next=request.args.get("next"),
+        kept=g.get("kept") or request.form.get(kept.FIELD),
         is_demo=current_app.extensions["emerge_config"].is_demo,
     )

@@ -1,7 +1,6 @@
 """The form of a visitor's own details."""
 
 import json
-import re
 from typing import Any, cast
 
 from flask_babel import gettext as _
@@ -19,15 +18,13 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
-from scheduler.web.fields import MobileField, MomentField
+from scheduler.core.mail import LONGEST, is_address
+from scheduler.web.fields import MobileField, MomentField, tidy, tidy_line
 from scheduler.web.i18n import LANGUAGES
 from scheduler.web.portal import words
 
 NAME_LONGEST = 80
 TRIED_LONGEST = 2000
-EMAIL_LONGEST = 254
-_EMAIL = re.compile(r"[^@\s,;<>()\"]+@[^@\s,;<>()\"]+\.[^@\s,;<>()\".]{2,}")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 
 
 def lazy_gettext(words: str) -> str:
@@ -35,17 +32,12 @@ def lazy_gettext(words: str) -> str:
     return cast(str, _late(words))
 
 
-def _clean(text: str | None) -> str | None:
-    """Drop what is no writing (control signs, signs that turn the direction) and outer space."""
-    return _CONTROL.sub("", text.replace("\r\n", "\n")).strip() if text else text
-
-
 class DetailsForm(FlaskForm):
     """Who to call, and what we should know before."""
 
     given_name = StringField(
         lazy_gettext("First name"),
-        filters=[_clean],
+        filters=[tidy_line],
         validators=[
             InputRequired(lazy_gettext("Enter your first name.")),
             Length(max=NAME_LONGEST, message=lazy_gettext("Use at most 80 letters.")),
@@ -53,7 +45,7 @@ class DetailsForm(FlaskForm):
     )
     family_name = StringField(
         lazy_gettext("Last name"),
-        filters=[_clean],
+        filters=[tidy_line],
         validators=[
             InputRequired(lazy_gettext("Enter your last name.")),
             Length(max=NAME_LONGEST, message=lazy_gettext("Use at most 80 letters.")),
@@ -65,10 +57,10 @@ class DetailsForm(FlaskForm):
     )
     email = EmailField(
         lazy_gettext("E-mail"),
-        filters=[_clean],
+        filters=[tidy_line],
         validators=[
             Optional(),
-            Length(max=EMAIL_LONGEST, message=lazy_gettext("This address is too long.")),
+            Length(max=LONGEST, message=lazy_gettext("This address is too long.")),
         ],
     )
     language = RadioField(lazy_gettext("Which language do you prefer?"))
@@ -82,7 +74,7 @@ class DetailsForm(FlaskForm):
     )
     tried = TextAreaField(
         lazy_gettext("What have you tried so far?"),
-        filters=[_clean],
+        filters=[tidy],
         validators=[
             Optional(),
             Length(
@@ -117,7 +109,7 @@ class DetailsForm(FlaskForm):
 
     def validate_email(self, field: Field) -> None:
         """Refuse what cannot be an address."""
-        if field.data and not _EMAIL.fullmatch(field.data):
+        if field.data and not is_address(field.data):
             raise ValidationError(_("Enter an e-mail address like name@example.com."))
 
     def body(self) -> str:

@@ -120,3 +120,13 @@ def test_a_line_that_drops_after_the_mail_was_given_is_no_answer(server: SmtpSer
 
     assert isinstance(outcome, Refused | NoAnswer)
     assert server.mails() == []
+
+
+@pytest.mark.parametrize("address", ["a,b@example.org", "😀@example.org", "a@b.c\r\nBcc: x@y.zz"])
+def test_what_is_not_one_address_is_refused_before_anybody_is_called(
+    server: SmtpServer, address: str
+) -> None:
+    outcome = mail(server.port).send(replace(letter(), recipient=address), now=NOW)
+
+    assert isinstance(outcome, Refused)
+    assert outcome.kind is Trouble.NEVER

@@ -267,3 +267,33 @@ def test_what_does_not_exist_is_a_kind_404(signed_in: SignIn, path: str) -> None
 
     assert answer.status_code == 404
     assert "Traceback" not in answer.text
+
+
+def test_two_patients_are_not_mixed_by_an_address_edited_by_hand(
+    app: Flask, signed_in: SignIn, keep: Keep
+) -> None:
+    with keep():
+        other = make.patient("Paul", "Whitfield", mobile="+17815550135").public_id
+    june = who(app, Standing.PATIENT)
+
+    refused = send(signed_in(), f"/desk/patients/{june.public_id}/merge/{other}")
+
+    assert refused.status_code == 422
+    assert "Only somebody who booked online" in refused.text
+
+
+def test_an_address_that_is_two_is_refused_at_its_field(app: Flask, signed_in: SignIn) -> None:
+    june = who(app, Standing.PATIENT)
+
+    answer = send(
+        signed_in(),
+        f"/desk/patients/{june.public_id}/edit",
+        email="june@example.org,x@example.org",
+        phone="781 555 0134",
+        language="en",
+        version=str(june.version),
+    )
+
+    assert answer.status_code == 422
+    assert "Enter an address like name@example.com." in answer.text
+    assert "june@example.org,x@example.org" in answer.text

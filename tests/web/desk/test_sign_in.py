@@ -1,5 +1,7 @@
 """Coming in and going out."""
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -189,3 +191,60 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(client: FlaskClient) ->
 
     assert "HttpOnly" in header
     assert "SameSite=Lax" in header
+
+
+def send_after_the_session_ended(client: FlaskClient, clock: StoppedClock) -> TestResponse:
+    """Rosa types a name for a booking, is away for 20 minutes, and presses the button."""
+    enter(client, "rosa", make.PASSWORD)
+    token = make.form_token(client, "/desk/book")
+    clock.advance(minutes=20)
+    typed = {"given_name": "Wilhelmina", "family_name": "Okafor", "csrf_token": token}
+    return client.post("/desk/book", data=typed)
+
+
+def sign_in_on(client: FlaskClient, page: TestResponse, username: str) -> TestResponse:
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+    form = fields | {"username": username, "password": make.PASSWORD}
+    return client.post("/desk/sign-in", data=form)
+
+
+def test_what_was_sent_too_late_is_kept_sealed_until_they_are_back(
+    client: FlaskClient, clock: StoppedClock
+) -> None:
+    page = send_after_the_session_ended(client, clock)
+    back = sign_in_on(client, page, "rosa")
+    again = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', back.text))
+    form = client.post("/desk/book", data=again)
+
+    assert page.status_code == 401
+    assert "Wilhelmina" not in page.text
+    assert 'action="/desk/book"' in back.text
+    assert form.status_code == 422  # the form's own answer: a time is still to be chosen
+    assert 'value="Wilhelmina"' in form.text
+
+
+def test_what_was_kept_is_for_nobody_else_and_not_for_ever(
+    client: FlaskClient, clock: StoppedClock, keep: Keep
+) -> None:
+    with keep():
+        make.staff("bea", role=Role.FRONT_DESK, name="Bea Novak")
+    page = send_after_the_session_ended(client, clock)
+
+    other = sign_in_on(client, page, "bea")
+    clock.advance(minutes=61)
+    later = sign_in_on(client, page, "rosa")
+
+    for answer in (other, later):
+        assert "Wilhelmina" not in answer.text
+    assert other.location == "/desk"
+
+
+def test_a_sealed_text_that_was_made_up_is_left_alone(client: FlaskClient) -> None:
+    token = make.form_token(client, "/desk/sign-in")
+    for made_up in ("x", "k1.AAAA", "test.", "\0", "test." + "A" * 80):
+        form = {"username": "rosa", "password": make.PASSWORD, "kept": made_up}
+        answer = client.post("/desk/sign-in", data=form | {"csrf_token": token})
+        assert answer.status_code == 303
+        token = make.form_token(client, "/desk/patients")
+        client.post("/desk/sign-out", data={"csrf_token": token})
+        token = make.form_token(client, "/desk/sign-in")
