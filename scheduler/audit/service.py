@@ -45,7 +45,9 @@ def record(
     db.session.flush()
 
 
-def looked_recently(action: str, subject: str, *, actor: str, now: datetime) -> bool:
+def looked_recently(
+    action: str, subject: str, *, actor: str, now: datetime, every: timedelta = LOOK_EVERY
+) -> bool:
     """Say whether this person's look at this list is on record within the last 15 minutes."""
     newest = db.session.scalar(
         select(AuditEntry.at)
@@ -53,7 +55,7 @@ def looked_recently(action: str, subject: str, *, actor: str, now: datetime) -> 
             AuditEntry.subject == subject,
             AuditEntry.action == action,
             AuditEntry.actor == actor,
-            AuditEntry.at > now - LOOK_EVERY,
+            AuditEntry.at > now - every,
         )
         .order_by(AuditEntry.at.desc())
         .limit(1)

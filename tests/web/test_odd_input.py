@@ -5,10 +5,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from scheduler.audit.models import AuditEntry
 from scheduler.core.db import db
 from scheduler.patients.models import Patient
 from tests import make
-from tests.conftest import Keep, SignIn
+from tests.conftest import Keep, SignIn, StoppedClock
 
 FIRST_MOMENT = "0001-01-01T00:00+14:00"
 LAST_MOMENT = "9999-12-31T23:59-12:00"
@@ -103,3 +104,41 @@ def test_a_search_takes_signs_of_patterns_for_what_they_are(
         page = client.post("/desk/patients", data={"csrf_token": token, "q": words})
         assert page.status_code == 200
         assert "Okafor" not in page.text
+
+
+def looks(app: Flask) -> list[str]:
+    with app.app_context():
+        return list(
+            db.session.scalars(
+                select(AuditEntry.action)
+                .where(AuditEntry.action.endswith(".viewed"))
+                .order_by(AuditEntry.id)
+            )
+        )
+
+
+def test_a_look_is_on_record_whatever_the_request_says_of_itself(
+    app: Flask, signed_in: SignIn, booked: tuple[str, str]
+) -> None:
+    client, poll = signed_in(), {"X-Poll": "1"}
+
+    client.get(f"/desk/patients/{booked[1]}", headers=poll)
+    client.get(f"/desk/appointments/{booked[0]}/move", headers=poll)
+    client.get(f"/desk/appointments/{booked[0]}/cancel", headers=poll)
+    client.get("/desk", headers=poll)
+
+    seen = ["patient.viewed", "appointment.viewed", "appointment.viewed", "board.viewed"]
+    assert looks(app) == seen
+
+
+def test_a_board_that_refreshes_itself_is_one_look(
+    app: Flask, signed_in: SignIn, booked: tuple[str, str], clock: StoppedClock
+) -> None:
+    client = signed_in()
+
+    client.get("/desk")
+    for _ in range(3):
+        clock.advance(minutes=4)
+        client.get("/desk", headers={"X-Poll": "1"})
+
+    assert looks(app) == ["board.viewed"]

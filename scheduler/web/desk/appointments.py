@@ -341,7 +341,8 @@ def _page(
 def _cancel_page(public_id: str, form: CancelForm, refusal: Refusal | None) -> str:
     let_go()
     appointment = book.by_public_id(public_id)
-    return render_template(
+    patient_id, topic = appointment.patient_id, appointment.topic
+    html = render_template(
         "desk/cancel.html",
         a=appointment,
         service=clinic_supply.current().services[appointment.service_code].name,
@@ -350,6 +351,8 @@ def _cancel_page(public_id: str, form: CancelForm, refusal: Refusal | None) -> s
         refusal=refusal,
         back=back(url_for(".show", public_id=public_id)),
     )
+    looks.note("appointment.viewed", topic, patient_id=patient_id)
+    return html
 
 
 def _move_page(public_id: str, form: MoveForm, refusal: Refusal | None) -> str:
@@ -365,7 +368,8 @@ def _move_page(public_id: str, form: MoveForm, refusal: Refusal | None) -> str:
     free = _free(appointment, site, day_span(day, site.zone).start, now=now)
     near: list[Offer] = refusal.alternatives() if isinstance(refusal, SlotTaken) else []
     form.start.choices = [option(o.starts_at.isoformat(), "") for o in free]
-    return render_template(
+    patient_id, topic = appointment.patient_id, appointment.topic
+    html = render_template(
         "desk/move.html",
         a=appointment,
         service=supply.services[appointment.service_code].name,
@@ -380,6 +384,8 @@ def _move_page(public_id: str, form: MoveForm, refusal: Refusal | None) -> str:
         version=request.form.get("version") if not _was_overtaken(refusal) else None,
         back=back(url_for(".show", public_id=public_id)),
     )
+    looks.note("appointment.viewed", topic, patient_id=patient_id)
+    return html
 
 
 def _was_overtaken(refusal: Refusal | None) -> bool:

@@ -4,6 +4,7 @@ The page is rendered first, from what was read; then the reading is let go of an
 written in a transaction of its own. If that fails, no page is shown.
 """
 
+from scheduler.accounts.rules import ABSOLUTE
 from scheduler.audit import service as audit
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
@@ -21,13 +22,15 @@ def note(
     """Write a look into the record.
 
     Args:
-        once_in_a_while: For boards and lists: once a person and 15 minutes. A page that
-            refreshes itself writes nothing.
+        once_in_a_while: For boards and lists: once a person and 15 minutes. Such a page may
+            refresh itself, which writes nothing while the look that opened it is on record; a
+            request that only says it is a refresh does not pass for one.
     """
-    if login.is_poll():
-        return
     actor, now = login.me().actor, clock.now()
-    seen = once_in_a_while and audit.looked_recently(action, subject, actor=actor, now=now)
+    every = ABSOLUTE if login.is_poll() else audit.LOOK_EVERY
+    seen = once_in_a_while and audit.looked_recently(
+        action, subject, actor=actor, now=now, every=every
+    )
     let_go()
     if seen:
         return
