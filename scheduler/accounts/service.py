@@ -33,12 +33,18 @@ def add_staff(
         resource_id: Their time, when they give any to patients.
 
     Raises:
-        Invalid: the user name is empty, or the password is too easily found.
+        Invalid: the user name is no word, the name is empty, or the password is too easily found.
         UsernameTaken: somebody has that user name.
     """
     username = username.strip().lower()
-    if not username or len(username) > USERNAME_LENGTH or " " in username:
+    if (
+        len(username) > USERNAME_LENGTH
+        or username.split() != [username]
+        or not username.isprintable()
+    ):
         raise Invalid("A user name is one word of at most 80 characters.", field="username")
+    if not name.strip() or not name.strip().isprintable():
+        raise Invalid("Say how colleagues read the name.", field="name")
     if queries.find_staff(username) is not None:
         raise UsernameTaken(f"Somebody already signs in as {username}.", field="username")
     rules.check_password(password, username=username)

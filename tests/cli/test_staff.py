@@ -39,3 +39,20 @@ def test_a_disabled_colleague_is_shown_as_such(runner: FlaskCliRunner) -> None:
     runner.invoke(args=["staff", "disable", "bea"])
 
     assert "(disabled)" in runner.invoke(args=["staff", "list"]).output
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(2, "two words"), (2, ""), (2, "be\x07a"), (2, "b" * 81), (4, "  "), (8, "boston")],
+)
+def test_a_name_that_is_none_and_a_site_we_have_not_are_refused_in_a_line(
+    runner: FlaskCliRunner, place: int, value: str
+) -> None:
+    asked = [*ADD, "--password", "a calm new password"]
+    asked[place] = value
+
+    done = runner.invoke(args=asked)
+
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert "Traceback" not in done.output

@@ -71,7 +71,9 @@ def close(task_id: int) -> ResponseReturnValue:
                 now=clock.now(),
             )
     except Refusal as refusal:
-        page = _errands("Tasks", lists.other_tasks(), "Nothing waits for you.", refusal)
+        page = _errands(
+            "Tasks", lists.other_tasks(), "Nothing waits for you.", refusal, {task_id: outcome}
+        )
         return page, refusal.status
     say("Closed.")
     return redirect(back(url_for(".show_tasks")), code=303)
@@ -90,7 +92,11 @@ def new_people() -> ResponseReturnValue:
 
 
 def _errands(
-    title: str, errands: list[lists.Errand], nothing: str, refusal: Refusal | None = None
+    title: str,
+    errands: list[lists.Errand],
+    nothing: str,
+    refusal: Refusal | None = None,
+    typed: dict[int, str] | None = None,
 ) -> str:
     return render_template(
         "desk/tasks.html",
@@ -98,6 +104,7 @@ def _errands(
         errands=errands,
         nothing=nothing,
         refusal=refusal,
+        typed=typed or {},
         now=clock.now(),
         zone=next(iter(clinic_supply.current().sites.values())).zone,
     )

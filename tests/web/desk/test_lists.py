@@ -110,6 +110,7 @@ def test_a_task_is_closed_once_and_with_words(signed_in: SignIn, app: Flask) -> 
     path = f"/desk/tasks/{task_id}/close"
 
     assert "Say in a few words" in send(client, path, version=1, outcome=" ").text
+    assert 'value="Called back"' in send(client, path, version="x", outcome="Called back").text
     assert send(client, path, version=1, outcome="Answered").status_code == 303
     again = send(client, path, version=1, outcome="Answered")
     assert again.status_code == 409
