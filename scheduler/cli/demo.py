@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
 import click
+import sqlalchemy as sa
 from flask import current_app
 from flask.cli import with_appcontext
 
@@ -113,12 +114,29 @@ def reset_command(yes: bool) -> None:
     config: Config = current_app.extensions["emerge_config"]
     if not config.is_demo:
         raise click.ClickException("This is no demo: EMERGE_ENV is not demo. Nothing was touched.")
+    if _holds_a_clinic():
+        raise click.ClickException(
+            "This database holds a clinic's own staff, so it is no demo whatever EMERGE_ENV says. "
+            "Nothing was touched."
+        )
     if not yes and sys.stdin.isatty():
         click.confirm("Throw away everything in the demo database?", abort=True)
     schema.downgrade(db.engine, "base")
     schema.upgrade(db.engine)
     fill(now=clock.now())
     click.echo("The demo is new again.")
+
+
+def _holds_a_clinic() -> bool:
+    """Say whether there are staff, and not the demo's: a setting alone must not empty a clinic.
+
+    Asked of the database itself, which may have an older shape than the models.
+    """
+    if not sa.inspect(db.engine).has_table("staff"):
+        return False
+    with db.engine.connect() as connection:
+        usernames = set(connection.scalars(sa.text("SELECT username FROM staff")))
+    return bool(usernames) and not {username for username, _ in SIGN_INS} <= usernames
 
 
 @dataclass
