@@ -15,6 +15,7 @@ from scheduler.booking.models import LIVE, Appointment, Authority
 from scheduler.booking.offers import Audience
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, ServiceCode
+from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
 from scheduler.plans import approval, optimiser, rules, safety, visits
 from scheduler.plans.errors import NotSchedulable, PlanOvertaken, SeriesTaken, WrongPlanState
@@ -139,7 +140,8 @@ def preview(
     gone = set(chosen or {}) - set(picked)
     wishes = _wishes(plan, wish)
     free = _free(plan, slots, wish, now=now)
-    series_visits = [_visit(slot, picked.get(slot.number), free) for slot in slots]
+    sites = clinic_supply.current().sites
+    series_visits = [_visit(s, picked.get(s.number), free, sites, plan.site_id) for s in slots]
     series = optimiser.place(series_visits, wishes)
     rows = []
     before: Start | None = wishes.before
@@ -147,10 +149,11 @@ def preview(
         start = placement.start
         others: Sequence[Start] = ()
         if slot.booked is None:
-            open_visits = [
-                _visit(s, picked.get(s.number) if s is not slot else None, free) for s in slots
+            here = [
+                _visit(slot, None, free, sites, plan.site_id) if s is slot else v
+                for s, v in zip(slots, series_visits, strict=True)
             ]
-            others = optimiser.alternatives(open_visits, wishes, series, slot.number)
+            others = optimiser.alternatives(here, wishes, series, slot.number)
         why = TAKEN if slot.number in gone else placement.reason
         rows.append(_row(slot, start, before, others, why, picked, wishes))
         before = start or before
@@ -331,7 +334,8 @@ def _review(plan: Plan, *, now: datetime) -> date | None:
 
 def _wishes(plan: Plan, prefer: Preferences) -> Wishes:
     last = _infusion_before(plan)
-    start = _start(last.starts_at, last.site_id) if last else None
+    sites = clinic_supply.current().sites
+    start = _start(last.starts_at, sites[last.site_id]) if last else None
     return Wishes(
         home_site_id=prefer.site_id or plan.site_id,
         minute=start.minute if start else 10 * 60,
@@ -377,7 +381,8 @@ def _free(plan: Plan, slots: Sequence[_Slot], prefer: Preferences, *, now: datet
         audience=Audience.DESK,
         patient_lane=lane,
     )
-    starts = [_start(o.starts_at, o.site_id) for o in found]
+    sites = clinic_supply.current().sites  # asked once: there are thousands of starts
+    starts = [_start(o.starts_at, sites[o.site_id]) for o in found]
     low, high = {"morning": (MORNING, NOON), "afternoon": (NOON, EVENING)}.get(
         prefer.part or "", (MORNING, EVENING)
     )
@@ -401,33 +406,33 @@ def _is_free(plan: Plan, choice: Choice, *, now: datetime) -> bool:
     return bool(found)
 
 
-def _start(moment: datetime, site_id: int) -> Start:
-    local = moment.astimezone(clinic_supply.current().sites[site_id].zone)
-    return Start(moment, site_id, local.toordinal(), local.hour * 60 + local.minute)
+def _start(moment: datetime, site: SiteSupply) -> Start:
+    local = moment.astimezone(site.zone)
+    return Start(moment, site.id, local.toordinal(), local.hour * 60 + local.minute)
 
 
-def _visit(slot: _Slot, choice: Choice | None, free: Sequence[Start]) -> Visit:
+def _visit(
+    slot: _Slot,
+    choice: Choice | None,
+    free: Sequence[Start],
+    sites: Mapping[int, SiteSupply],
+    home: int,
+) -> Visit:
     if slot.booked is not None:
-        starts: tuple[Start, ...] = (_start(slot.booked.starts_at, slot.booked.site_id),)
+        starts: tuple[Start, ...] = (_start(slot.booked.starts_at, sites[slot.booked.site_id]),)
     elif choice is not None:
-        starts = (_start(choice.starts_at, choice.site_id),)
+        starts = (_start(choice.starts_at, sites[choice.site_id]),)
     else:
         starts = tuple(s for s in free if slot.earliest <= s.at < slot.latest)
-    ideal_day = _local_day(slot)
     return Visit(
         number=slot.number,
-        ideal_day=ideal_day,
+        ideal_day=slot.ideal.astimezone(sites[home].zone).toordinal(),
         min_days=slot.min_days,
         target_days=slot.target_days,
         max_days=slot.max_days,
         starts=starts,
         is_fixed=slot.booked is not None,
     )
-
-
-def _local_day(slot: _Slot) -> int:
-    zone = next(iter(clinic_supply.current().sites.values())).zone
-    return slot.ideal.astimezone(zone).toordinal()
 
 
 def _row(

@@ -19,8 +19,9 @@ def where(app: Flask, keep: Keep) -> course.Clinic:
     """Two sites, and June's plan with six visits booked from March 12."""
     with keep():
         found = course.clinic()
+    with keep():
         course.scheduled(make.patient("June", "Okafor"), found)
-        return found
+    return found
 
 
 def moment(name: str, value: datetime) -> sa.BindParameter[datetime]:
