@@ -1,0 +1,120 @@
+"""Real processes that sign one plan, or book its series, at the same instant; and one that dies.
+
+Each child has its own app, engine and connection. The one that is to die kills itself from an
+event of SQLAlchemy in the child, never from a hook in the product.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import sqlalchemy as sa
+
+from scheduler.accounts.models import Staff
+from scheduler.app import create_app
+from scheduler.core.db import db, transaction
+from scheduler.core.errors import Refusal
+from scheduler.plans import approval, scheduling
+from scheduler.plans.models import Plan
+from scheduler.plans.scheduling import Choice
+from tests.support import databases
+
+
+def race(children: Sequence[tuple[Callable[..., str], tuple[Any, ...]]], url: str) -> list[str]:
+    """Let each deed begin at one instant in a process of its own; return what each met."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.races.signers"])
+    barrier = context.Barrier(len(children))
+    results = context.Queue()
+    started = [
+        context.Process(
+            target=_at_the_gate, args=(url, databases.KEYS, deed, args, barrier, results)
+        )
+        for deed, args in children
+    ]
+    for child in started:
+        child.start()
+    outcomes = [results.get(timeout=60) for _ in started]
+    for child in started:
+        child.join(timeout=30)
+    return sorted(outcomes)
+
+
+def dying(url: str, plan_id: int, choices: dict[int, Choice], after: int, now: datetime) -> int:
+    """Book a series in a process that dies when it has written `after` visits; its exit code."""
+    context = multiprocessing.get_context("forkserver")
+    child = context.Process(
+        target=_book_and_die, args=(url, databases.KEYS, plan_id, choices, after, now)
+    )
+    child.start()
+    child.join(timeout=120)
+    return child.exitcode or 0
+
+
+def approve(plan_id: int, staff_id: int, version: int, now: datetime) -> str:
+    """Sign the draft that was read as `version`."""
+    with transaction() as session:
+        plan = session.get_one(Plan, plan_id)
+        approval.approve(plan, session.get_one(Staff, staff_id), version=version, now=now)
+    return "signed"
+
+
+def schedule(plan_id: int, choices: dict[int, Choice], version: int, now: datetime) -> str:
+    """Book the series, all or nothing."""
+    with transaction() as session:
+        plan = session.get_one(Plan, plan_id)
+        scheduling.schedule(
+            plan, choices, keep_rest=False, version=version, actor="staff:4", now=now
+        )
+    return "booked"
+
+
+def _at_the_gate(
+    url: str,
+    keys: str,
+    deed: Callable[..., str],
+    args: tuple[Any, ...],
+    barrier: Barrier,
+    results: Any,
+) -> None:
+    app = create_app(databases.config(url, keys=keys))
+    with app.app_context():
+        db.session.execute(sa.text("SELECT 1"))
+        db.session.rollback()
+        barrier.wait(timeout=60)
+        try:
+            outcome = deed(*args)
+        except Refusal as refusal:
+            outcome = f"{refusal.code}: {refusal.message}"
+        except Exception as error:  # whatever it was, the race must hear of it
+            outcome = f"error: {type(error).__name__}: {error}"
+        results.put(outcome)
+        db.engine.dispose()
+
+
+def _book_and_die(
+    url: str, keys: str, plan_id: int, choices: dict[int, Choice], after: int, now: datetime
+) -> None:
+    app = create_app(databases.config(url, keys=keys))
+    with app.app_context():
+        written = 0
+
+        @sa.event.listens_for(db.engine, "after_cursor_execute")
+        def count(_c: Any, _cur: Any, statement: str, *_: Any) -> None:
+            nonlocal written
+            if statement.startswith("UPDATE planned_visit"):
+                written += 1
+                if written == after:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        with transaction() as session:
+            plan = session.get_one(Plan, plan_id)
+            scheduling.schedule(
+                plan, choices, keep_rest=True, version=plan.version, actor="staff:4", now=now
+            )
+        if after > written:
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,148 @@
+"""Two sign one plan, two book its series, and one dies between two visits."""
+
+import signal
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from scheduler.core.db import db
+from scheduler.plans import scheduling
+from scheduler.plans.models import Plan
+from scheduler.plans.scheduling import Choice
+from tests import course, make
+from tests.conftest import Keep
+from tests.course import at
+from tests.races.signers import approve, dying, race, schedule
+
+pytestmark = pytest.mark.serial
+
+
+@pytest.fixture
+def where(app: Flask, keep: Keep) -> course.Clinic:
+    """Two sites and staff."""
+    with keep():
+        return course.clinic()
+
+
+def let_go(app: Flask) -> None:
+    """Give the connections back before children use the database."""
+    with app.app_context():
+        db.engine.dispose()
+
+
+def count(app: Flask, what: str) -> int:
+    with app.app_context():
+        return int(db.session.scalar(sa.text(f"SELECT count(*) FROM {what}")) or 0)
+
+
+def test_two_clinicians_sign_at_once_one_wins_and_the_other_hears_who(
+    app: Flask, keep: Keep, database_url: str, where: course.Clinic
+) -> None:
+    with keep():
+        plan = course.draft(make.patient("June", "Okafor"), where)
+        plan_id, version = plan.id, plan.version
+    let_go(app)
+
+    outcomes = race(
+        [
+            (approve, (plan_id, who, version, at(10)))
+            for who in (where.doctor, where.other_doctor) * 2
+        ],
+        database_url,
+    )
+
+    print(outcomes)
+    assert outcomes.count("signed") == 1
+    told = [o for o in outcomes if o != "signed"]
+    assert all(o.startswith("stale: ") and "approved this plan" in o for o in told)
+    assert count(app, "plan_signature") == 1
+    assert count(app, "planned_visit") == 6
+
+
+def booked_choices(plan_id: int) -> dict[int, Choice]:
+    plan = db.session.get_one(Plan, plan_id)
+    return course.choices(scheduling.preview(plan, now=at(10, 9)))
+
+
+def test_two_desks_book_one_series_at_once_and_it_is_booked_once(
+    app: Flask, keep: Keep, database_url: str, where: course.Clinic
+) -> None:
+    with keep():
+        plan = course.approved(make.patient("June", "Okafor"), where)
+        plan_id, version = plan.id, plan.version
+        choices = booked_choices(plan_id)
+    let_go(app)
+
+    outcomes = race([(schedule, (plan_id, choices, version, at(10, 9)))] * 3, database_url)
+
+    print(outcomes)
+    assert outcomes.count("booked") == 1
+    assert all(o == "booked" or o.startswith("stale: ") for o in outcomes)
+    assert count(app, "appointment WHERE service_code = 'infusion'") == 6
+
+
+def test_two_patients_want_the_same_dates_and_one_series_is_whole(
+    app: Flask, keep: Keep, database_url: str
+) -> None:
+    with keep():
+        where = course.clinic(chairs=1)
+    with keep():
+        june = course.approved(make.patient("June", "Okafor"), where).id
+    with keep():
+        # Ben's first infusion is later that day; his course begins in the same days.
+        ben = _another_course(where)
+    with keep():
+        wanted = booked_choices(june)
+        versions = {p: db.session.get_one(Plan, p).version for p in (june, ben)}
+    let_go(app)
+
+    outcomes = race(
+        [(schedule, (p, wanted, versions[p], at(10, 9))) for p in (june, ben)], database_url
+    )
+
+    print(outcomes)
+    assert sum(o == "booked" for o in outcomes) == 1
+    assert [o.split(":")[0] for o in outcomes if o != "booked"] == ["series-taken"]
+    assert count(app, "appointment WHERE service_code = 'infusion'") == 6
+
+
+def _another_course(where: course.Clinic) -> int:
+    patient = make.patient("Ben", "Silva", mobile=None, email=None)
+    infusion = course.first_infusion(patient, where, at(4, 14)).infusion
+    course.infuse(infusion, where)
+    plan = course.chat(infusion, now=at(9, 9)).plan
+    assert plan is not None
+    course.approval.approve(plan, course.person(where.doctor), version=plan.version, now=at(10, 9))
+    return plan.id
+
+
+@pytest.mark.parametrize("after", [1, 3, 6])
+def test_a_crash_between_two_visits_leaves_none(
+    app: Flask, keep: Keep, database_url: str, where: course.Clinic, after: int
+) -> None:
+    with keep():
+        plan_id = course.approved(make.patient("June", "Okafor"), where).id
+        choices = booked_choices(plan_id)
+    let_go(app)
+
+    assert dying(database_url, plan_id, choices, after, at(10, 9)) == -signal.SIGKILL
+
+    assert count(app, "appointment WHERE service_code = 'infusion'") == 0
+    assert count(app, "planned_visit WHERE state = 'booked'") == 0
+    assert count(app, "claim c JOIN appointment a ON a.id = c.appointment_id"
+                      " WHERE a.service_code = 'infusion'") == 0  # fmt: skip
+
+
+def test_without_a_crash_the_same_process_books_all(
+    app: Flask, keep: Keep, database_url: str, where: course.Clinic
+) -> None:
+    """Negative control: what died above would have booked."""
+    with keep():
+        plan_id = course.approved(make.patient("June", "Okafor"), where).id
+        choices = booked_choices(plan_id)
+    let_go(app)
+
+    assert dying(database_url, plan_id, choices, 99, at(10, 9)) == -signal.SIGTERM
+
+    assert count(app, "appointment WHERE service_code = 'infusion'") == 6
