@@ -1,25 +1,28 @@
 """`flask up`: everything a clinic, or somebody looking around, needs to start; Ctrl-C stops it."""
 
+import multiprocessing
+import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
+from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from types import FrameType
 
 import click
-from flask import current_app
+from flask import Flask, current_app
 from flask.cli import with_appcontext
+from gunicorn.app.base import BaseApplication
 from sqlalchemy.exc import OperationalError
 
 from config import Config
 from scheduler.cli import demo, schema
 from scheduler.core.db import db
+from scheduler.jobs.runner import Worker
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30
 
 
@@ -37,7 +40,8 @@ def up_command() -> None:
     if config.is_demo:
         demo.fill_if_empty()
     db.engine.dispose()
-    sys.exit(_serve(config, host, port))
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    sys.exit(_serve(app, config, host, port))
 
 
 def _has_shape() -> bool:
@@ -53,16 +57,42 @@ def _has_shape() -> bool:
         raise click.ClickException(f"The database cannot be opened: {reason}") from None
 
 
-def _serve(config: Config, host: str, port: int) -> int:
-    """Run both until one ends or somebody says stop; return the exit status."""
-    web = [sys.executable, "-m", "gunicorn", "wsgi:app", "-k", "gthread", "-w", "2"]
-    web += ["--threads", "4", "--no-control-socket", "-b", f"{host}:{port}"]
-    web += ["--graceful-timeout", str(PATIENCE_S), "--log-level", "warning"]
-    worker = [sys.executable, "-m", "flask", "--app", "wsgi", "worker"]
-    # Each in its own process group, so that one Ctrl-C reaches them once, from here.
+class _Web(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn in front of the app that is already built."""
+
+    def __init__(self, app: Flask, options: dict[str, object]) -> None:
+        self.app = app
+        self.options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take the options as they are: no command line, no file."""
+        for name, value in self.options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Return the app."""
+        return self.app
+
+
+def _serve(app: Flask, config: Config, host: str, port: int) -> int:
+    """Run both until one ends or somebody says stop; return the exit status.
+
+    Both are forked from here, so the app is built once and everything is up in no time. No
+    connection is open at that moment.
+    """
+    options: dict[str, object] = {
+        "bind": f"{host}:{port}",
+        "worker_class": "gthread",
+        "workers": 2,
+        "threads": 4,
+        "graceful_timeout": PATIENCE_S,
+        "loglevel": "warning",
+        "control_socket_disable": True,
+    }
     processes = [
-        subprocess.Popen(command, cwd=ROOT, start_new_session=True)  # noqa: S603  our own words
-        for command in (web, worker)
+        _forked(lambda: _Web(app, options).run()),
+        _forked(lambda: Worker(app, config).run()),
     ]
     stop = threading.Event()
 
@@ -74,7 +104,7 @@ def _serve(config: Config, host: str, port: int) -> int:
     if _answers(host, port, processes, stop):
         _greet(config, host, port)
     while not stop.wait(0.3):
-        ended = next((p for p in processes if p.poll() is not None), None)
+        ended = next((p for p in processes if not p.is_alive()), None)
         if ended is not None:
             click.echo("One of the two programs ended by itself; stopping the other.", err=True)
             _stop(processes)
@@ -84,28 +114,39 @@ def _serve(config: Config, host: str, port: int) -> int:
     return 0
 
 
-def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+def _forked(run: Callable[[], object]) -> ForkProcess:
+    """Start a process in a group of its own, so that one Ctrl-C reaches it once, from here."""
+
+    def alone() -> None:
+        os.setsid()
+        run()
+
+    process = multiprocessing.get_context("fork").Process(target=alone)
+    process.start()
+    return process
+
+
+def _stop(processes: list[ForkProcess]) -> None:
     for process in processes:
-        if process.poll() is None:
+        if process.is_alive():
             process.terminate()
     deadline = time.monotonic() + PATIENCE_S + 2
     for process in processes:
-        try:
-            process.wait(timeout=max(deadline - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
+        process.join(timeout=max(deadline - time.monotonic(), 0.1))
+        if process.is_alive():
             process.kill()
 
 
 def _answers(
     host: str,
     port: int,
-    processes: list[subprocess.Popen[bytes]],
+    processes: list[ForkProcess],
     stop: threading.Event,
 ) -> bool:
     deadline = time.monotonic() + PATIENCE_S
     address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/health"  # noqa: S104
     while time.monotonic() < deadline and not stop.is_set():
-        if any(p.poll() is not None for p in processes):
+        if not all(p.is_alive() for p in processes):
             return False
         try:
             with urllib.request.urlopen(address, timeout=2):

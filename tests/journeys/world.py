@@ -78,7 +78,7 @@ def noon_zone() -> str:
 @contextmanager
 def running(database_url: str, folder: Path) -> Iterator[World]:
     """Start Twilio, a mail server, gunicorn and a worker, all real processes or servers."""
-    port = _free_port()
+    port = free_port()
     base = f"http://127.0.0.1:{port}"
     with (
         twilio_server.playing(folder / "texts.jsonl") as twilio,
@@ -103,7 +103,7 @@ def running(database_url: str, folder: Path) -> Iterator[World]:
         }
         world = World(base, twilio, mail, environment)
         with _process(web_command(port), environment), _process(WORKER, environment):
-            until(lambda: _answers(base), "the web server")
+            until(lambda: answers(base), "the web server")
             yield world
 
 
@@ -133,7 +133,7 @@ def _process(command: list[str], environment: dict[str, str]) -> Iterator[subpro
             process.wait()
 
 
-def _answers(base: str) -> bool:
+def answers(base: str) -> bool:
     try:
         with urllib.request.urlopen(f"{base}/health", timeout=2):  # noqa: S310
             return True
@@ -141,7 +141,7 @@ def _answers(base: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
