@@ -24,7 +24,16 @@ from config import Config
 from scheduler.booking import notices
 from scheduler.core import clock
 from scheduler.core.db import db, transaction
-from scheduler.jobs import beat, catch_up, deliver, expire, reconcile, recover_leases, seal_audit
+from scheduler.jobs import (
+    beat,
+    catch_up,
+    deliver,
+    expire,
+    overruns,
+    reconcile,
+    recover_leases,
+    seal_audit,
+)
 from scheduler.messaging import addresses, beats, rules
 from scheduler.messaging.rules import MessageView, Verdict
 from scheduler.messaging.senders.outcomes import Sender
@@ -103,6 +112,7 @@ class Worker:
                 20,
             ),
             Tick("expire", lambda: expire.run(now=now()), 60),
+            Tick("overruns", lambda: overruns.run(now=now()), 60),
             Tick("seal-audit", lambda: seal_audit.run(now=now()), 60),
         ]
         if self.twilio is not None:

@@ -549,9 +549,14 @@ def _struck(appointment_id: int, kind: EventKind) -> SessionEvent | None:
 
 
 def extend_overrun(appointment: Appointment, *, now: datetime) -> bool:
-    """Let a running session keep chair and nurse as long as it is expected to need them."""
+    """Let a running session keep chair and nurse as long as it is expected to need them.
+
+    Locked before the record is read, so that a signature of safe-to-go is not overwritten.
+    """
+    site = clinic_supply.current().sites[appointment.site_id]
+    lock(everything_at([site], appointment.patient.resource_id))
     release = queries.expected_release(appointment, now=now)
-    if release is None:
+    if release is None or appointment.status is not Status.ARRIVED:
         return False
     return overruns.extend(
         appointment, person_until=release.person_at, chair_until=release.chair_at, now=now
