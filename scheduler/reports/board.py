@@ -4,7 +4,7 @@ Places on the board are counted in rows of five minutes of the wall clock from a
 """
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -21,13 +21,16 @@ from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import Away, SiteSupply, Supply, Unit
 from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan, day_span, instant
-from scheduler.treatment.models import CallOutcome, Outcome
+from scheduler.treatment import queries as treatment
+from scheduler.treatment.models import CallOutcome, Outcome, SessionEvent
+from scheduler.treatment.rules import ChairState, Stage
 
 MINUTES_A_ROW = 5
 ROWS_AN_HOUR = 60 // MINUTES_A_ROW
 LATE_AFTER = timedelta(minutes=5)
 MOST_BESIDE = 4  # cards beside one another in one column
 CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
+INFUSIONS = (ServiceCode.FIRST_INFUSION, ServiceCode.INFUSION)
 
 OUTCOME_WORDS = {
     Outcome.CANDIDATE: "Candidate",
@@ -55,6 +58,9 @@ class Standing:
     sign: str
     words: str
     tone: Tone
+    stage: Stage | None = None  # in the chair
+    done: int = 0  # minutes of `of`, for a bar; never more
+    of: int = 0
 
 
 @dataclass(frozen=True)
@@ -197,6 +203,7 @@ def signature(site_ids: Sequence[int], day: date, *, now: datetime) -> str:
             .order_by(Hold.id)
         ).all()
     parts.append(db.session.scalar(select(func.max(CallOutcome.id))))
+    parts.append(db.session.scalar(select(func.max(SessionEvent.id))))
     return repr(parts)
 
 
@@ -212,8 +219,14 @@ def of_day(site_ids: Sequence[int], day: date, *, now: datetime) -> Board:
         )
     ]
     outcomes = _outcomes([p.appointment.id for p in placed])
+    in_chair = chair_states([p.appointment for p in placed], now=now)
     standings = {
-        p.appointment.id: standing(p.appointment, outcome=outcomes.get(p.appointment.id), now=now)
+        p.appointment.id: standing(
+            p.appointment,
+            outcome=outcomes.get(p.appointment.id),
+            in_chair=in_chair.get(p.appointment.id),
+            now=now,
+        )
         for p in placed
     }
     first, hours = _hours(sites, day, placed)
@@ -240,12 +253,30 @@ def of_day(site_ids: Sequence[int], day: date, *, now: datetime) -> Board:
     )
 
 
+def chair_states(appointments: Sequence[Appointment], *, now: datetime) -> Mapping[int, ChairState]:
+    """Return, by appointment id, where in the chair those are who have an infusion."""
+    infusions = [a for a in appointments if a.is_live and a.service_code in INFUSIONS]
+    return treatment.chair_states(infusions, now=now) if infusions else {}
+
+
 def standing(
-    appointment: Appointment, *, now: datetime, outcome: Outcome | None = None
+    appointment: Appointment,
+    *,
+    now: datetime,
+    outcome: Outcome | None = None,
+    in_chair: ChairState | None = None,
 ) -> Standing:
-    """Return how an appointment stands, in words for staff."""
+    """Return how an appointment stands, in words for staff.
+
+    Args:
+        in_chair: Where an infusion's patient is by the record; None looks at the book only.
+    """
     zone = appointment.site.zone
     is_call = appointment.service_code in CALLS
+    if in_chair is not None and appointment.is_live:
+        found = _in_chair(in_chair)
+        if found is not None:
+            return found
     match appointment.status:
         case Status.CANCELLED:
             return Standing("✕", "Cancelled", Tone.DONE)
@@ -261,6 +292,29 @@ def standing(
             return Standing("●", f"{here} {minutes} min", Tone.HERE)
         case _:
             return _expected(appointment, is_call=is_call, zone=zone, now=now)
+
+
+def _in_chair(state: ChairState) -> Standing | None:
+    match state.stage:
+        case Stage.READY:
+            return Standing("✓", "Ready", Tone.FINE, Stage.READY)
+        case Stage.INFUSING | Stage.RECOVERING:
+            of = state.of or 1
+            word = "Infusing" if state.stage is Stage.INFUSING else "Recovering"
+            return Standing(
+                "●" if state.minutes <= of else "▲",
+                f"{word} {state.minutes} of {of}",
+                Tone.HERE if state.minutes <= of else Tone.ATTENTION,
+                state.stage,
+                min(state.minutes, of),
+                of,
+            )
+        case Stage.SAFE:
+            return Standing("✓", "Safe to go", Tone.FINE, Stage.SAFE)
+        case Stage.GONE:
+            return Standing("✓", "Gone", Tone.DONE, Stage.GONE)
+        case _:
+            return None
 
 
 def _expected(
@@ -501,14 +555,21 @@ def _line(p: Placed, supply: Supply, standings: dict[int, Standing]) -> Line:
 def _counts(placed: Sequence[Placed], standings: dict[int, Standing]) -> list[Count]:
     """Return what the strip says, the most pressing first; nothing that is nought."""
     late = here = unsure = to_call = 0
+    stages = dict.fromkeys(Stage, 0)
     for p in placed:
         a, how = p.appointment, standings[p.appointment.id]
         late += how.tone is Tone.TROUBLE and a.status is Status.BOOKED
-        here += a.status is Status.ARRIVED
+        here += a.status is Status.ARRIVED and how.stage is None
+        if how.stage is not None:
+            stages[how.stage] += 1
         unsure += how.words == "Not confirmed"
         to_call += a.status is Status.BOOKED and a.service_code in CALLS
     all_of_them = [
         (late, Count("▲", f"{late} late", Tone.TROUBLE)),
+        (stages[Stage.SAFE], Count("✓", f"{stages[Stage.SAFE]} safe to go", Tone.FINE)),
+        (stages[Stage.INFUSING], Count("●", f"{stages[Stage.INFUSING]} infusing", Tone.HERE)),
+        (stages[Stage.RECOVERING], Count("●", f"{stages[Stage.RECOVERING]} recovering", Tone.HERE)),
+        (stages[Stage.READY], Count("✓", f"{stages[Stage.READY]} ready", Tone.FINE)),
         (here, Count("●", f"{here} here now", Tone.HERE)),
         (unsure, Count("◷", f"{unsure} not confirmed", Tone.ATTENTION)),
         (to_call, Count("", f"{to_call} to call", Tone.PLAIN)),

@@ -15,8 +15,11 @@ from scheduler.core.timespan import day_span
 from scheduler.messaging import inbound, outbox
 from scheduler.messaging.models import InboundText, Message
 from scheduler.patients.models import Patient
+from scheduler.plans import approval
+from scheduler.plans import service as plans
 from scheduler.tasks import queries as tasks
 from scheduler.tasks.models import Task
+from scheduler.treatment import clearance
 
 CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
 
@@ -32,6 +35,11 @@ TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "clearance": ("A candidate waits for clearance", ("Cleared", "Not suitable", "Changed mind")),
     outbox.TEXTS_STOPPED: ("Texts are stopped", ("Fixed with the provider",)),
+    approval.LOOK_FIRST: (
+        "A clinician must look before a plan is drafted",
+        ("Looked at, no plan", "Talked to the patient"),
+    ),
+    plans.REASSESS: ("The course has run: look at it again", ("Looked at",)),
 }
 
 
@@ -81,7 +89,13 @@ def not_reached() -> list[Errand]:
 
 def other_tasks() -> list[Errand]:
     """Return every other open task, the most overdue first."""
-    return [_errand(t) for t in tasks.open_tasks() if t.kind != outbox.NOT_SENT]
+    elsewhere = (outbox.NOT_SENT, clearance.TASK)
+    return [_errand(t) for t in tasks.open_tasks() if t.kind not in elsewhere]
+
+
+def to_clear() -> list[Errand]:
+    """Return whose clearance is asked for, the most overdue first."""
+    return [_errand(t) for t in tasks.open_tasks(kinds=(clearance.TASK,))]
 
 
 def conversations(*, most: int = 60) -> list[Talk]:

@@ -9,11 +9,17 @@ from scheduler.web.desk import (
     appointments,
     board,
     booking,
+    chat,
+    clearance,
+    course_lists,
     inbox,
     lists,
     patients,
     phone,
+    plan,
+    protocols,
     rooms,
+    session,
     sign_in,
 )
 from scheduler.web.guards import Guard, protect
@@ -39,6 +45,12 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
         (patients.bp, guards.signed_in),
         (lists.bp, guards.signed_in),
         (inbox.bp, guards.signed_in),
+        (clearance.bp, guards.signed_in),
+        (session.bp, guards.signed_in),
+        (chat.bp, guards.signed_in),
+        (plan.bp, guards.signed_in),
+        (course_lists.bp, guards.signed_in),
+        (protocols.bp, guards.signed_in),
         *demo,
     ]
 

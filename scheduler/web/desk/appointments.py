@@ -6,7 +6,14 @@ from datetime import datetime, time
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, RadioField, SelectField, TextAreaField, TimeField
+from wtforms import (
+    BooleanField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+    TimeField,
+)
 from wtforms.validators import InputRequired, Length, Optional
 
 from scheduler.accounts.rules import Act
@@ -24,6 +31,7 @@ from scheduler.core.errors import Invalid, Refusal
 from scheduler.core.timespan import day_span, exists, instant
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
+from scheduler.plans import followups, visits
 from scheduler.plans import service as plans
 from scheduler.plans import undo as plans_undo
 from scheduler.reports import board as boards
@@ -32,7 +40,7 @@ from scheduler.tasks import queries as tasks
 from scheduler.treatment import service as treatment
 from scheduler.treatment.models import Outcome
 from scheduler.web import login
-from scheduler.web.desk import looks
+from scheduler.web.desk import looks, signing
 from scheduler.web.desk.rooms import back, say
 from scheduler.web.fields import DayField, Form, option, read_moment, read_number
 from scheduler.web.guards import requires
@@ -66,6 +74,9 @@ class MoveForm(Form):
     day = DayField("Day", [Optional()])
     start = RadioField("Free times", validate_choice=False, choices=[], validators=[Optional()])
     other = TimeField("Another time", [Optional()])
+    reason = StringField(
+        "Why it may be outside its days", [Length(max=300, message="Use at most 300 letters.")]
+    )
     notify = BooleanField("Tell the patient", default=True)
 
 
@@ -194,6 +205,7 @@ def move(public_id: str) -> ResponseReturnValue:
     form = MoveForm()
     try:
         target = _target(book.by_public_id(public_id), form)
+        word = signing.override()
         return _do(
             public_id,
             lambda a, actor, now: plans.move(
@@ -205,6 +217,8 @@ def move(public_id: str) -> ResponseReturnValue:
                 version=_version(),
                 actor=actor,
                 now=now,
+                reason=(form.reason.data or "").strip() or None,
+                override=word.as_override() if word else None,
                 notify=bool(form.notify.data),
             ),
             f"Moved to {_words(target.starts_at, target.site)}.",
@@ -315,8 +329,14 @@ def _page(
         a=appointment,
         service=clinic_supply.current().services[appointment.service_code].name,
         standing=boards.standing(
-            appointment, now=now, outcome=recorded.outcome if recorded else None
+            appointment,
+            now=now,
+            outcome=recorded.outcome if recorded else None,
+            in_chair=boards.chair_states([appointment], now=now).get(appointment.id),
         ),
+        is_infusion=appointment.service_code in boards.INFUSIONS,
+        owed=followups.find_for_chat(appointment.id) or followups.find_for_infusion(appointment.id),
+        visit=visits.find_for(appointment.id),
         is_call=appointment.service_code in boards.CALLS,
         has_outcome=appointment.service_code is ServiceCode.CALL,
         recorded=recorded,

@@ -8,6 +8,7 @@ from wtforms.validators import InputRequired, Length, Optional, ValidationError
 from scheduler.accounts.rules import Act
 from scheduler.audit.service import origin
 from scheduler.booking import queries as book
+from scheduler.booking.models import Status as AppointmentStatus
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
@@ -20,7 +21,9 @@ from scheduler.patients import queries as patients
 from scheduler.patients import service as people
 from scheduler.patients.models import Pain, PainSince, Patient, Standing
 from scheduler.plans import service as plans
+from scheduler.plans.models import PlanState
 from scheduler.reports import board as boards
+from scheduler.reports import course
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
@@ -48,6 +51,16 @@ SINCE_WORDS = {
     PainSince.YEARS: "1 to 5 years",
     PainSince.LONG: "over 5 years",
 }
+PLAN_WORDS = {
+    PlanState.DRAFT: "waits for a clinician",
+    PlanState.APPROVED: "approved, to be booked",
+    PlanState.CHANGED: "approved, to be booked",
+    PlanState.DECLINED: "declined",
+    PlanState.ACTIVE: "running",
+    PlanState.COMPLETED: "completed",
+    PlanState.CEASED: "ended",
+}
+AHEAD = (AppointmentStatus.BOOKED, AppointmentStatus.ARRIVED)
 #: What staff read out when they ask; kept word for word with the answer.
 SPOKEN_WORDING = (
     "May we text you about your appointments? Message and data rates may apply. "
@@ -279,6 +292,7 @@ def _page(
     now = clock.now()
     supply = clinic_supply.current()
     appointments = book.of_patient(patient.id)
+    in_chair = boards.chair_states([a for a in appointments if a.status in AHEAD], now=now)
     site = supply.sites.get(patient.home_site_id or 0) or next(iter(supply.sites.values()))
     html = render_template(
         "desk/patient.html",
@@ -291,7 +305,11 @@ def _page(
         spoken=SPOKEN_WORDING,
         coming=[a for a in appointments if a.is_live and a.ends_at > now][::-1],
         past=[a for a in appointments if not (a.is_live and a.ends_at > now)],
-        standings={a.id: boards.standing(a, now=now) for a in appointments},
+        standings={
+            a.id: boards.standing(a, now=now, in_chair=in_chair.get(a.id)) for a in appointments
+        },
+        course=course.of_patient(patient),
+        plan_words=PLAN_WORDS,
         services={code: s.name for code, s in supply.services.items()},
         messages=messages.of_patient(patient.id, limit=20),
         talk=messages.conversation(patient.mobile, limit=30) if patient.mobile else [],

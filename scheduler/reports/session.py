@@ -1,0 +1,138 @@
+"""The record of the chair as staff read it: each line in words, with what it said before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scheduler.accounts import queries as accounts
+from scheduler.booking.models import Appointment
+from scheduler.reports.history import who
+from scheduler.treatment import queries as treatment
+from scheduler.treatment import vocabulary
+from scheduler.treatment.models import EventKind, SessionEvent
+
+_MOMENTS = {"baseline": "before", "during": "during", "after": "after"}
+_READINGS = {
+    "systolic": "upper pressure",
+    "diastolic": "lower pressure",
+    "pulse": "pulse",
+    "breaths": "breaths a minute",
+    "oxygen": "oxygen %",
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a line said at one time, who wrote that, and why it was put right."""
+
+    words: str
+    note: str | None
+    at: datetime
+    who: str
+    recorded_at: datetime
+    reason: str | None
+    is_struck: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the record: how it stands, and what it said before."""
+
+    id: int
+    kind: EventKind
+    data: Mapping[str, Any]
+    now: Version
+    signed_by: str | None
+    before: Sequence[Version]
+
+
+def record(appointment: Appointment) -> list[Entry]:
+    """Return everything written into a record, the latest happening first."""
+    written = treatment.events(appointment.id)
+    names = accounts.actor_names(
+        {e.recorded_by for e in written}
+        | {f"staff:{e.signed_by_id}" for e in written if e.signed_by_id}
+    )
+    threads: dict[int, list[SessionEvent]] = {}
+    for event in written:
+        threads.setdefault(event.amends_id or event.id, []).append(event)
+    found = []
+    for root, thread in threads.items():
+        versions = [_version(event, names) for event in thread]
+        last = thread[-1]
+        signer = names.get(f"staff:{last.signed_by_id}") if last.signed_by_id else None
+        found.append(Entry(root, last.kind, last.data, versions[-1], signer, versions[:-1][::-1]))
+    return sorted(found, key=lambda e: (e.now.at, e.id), reverse=True)
+
+
+def words(kind: EventKind, data: Mapping[str, Any]) -> str:
+    """Return one line of the record as a sentence without its end."""
+    match kind:
+        case EventKind.READINESS:
+            said = "" if data["is_met"] else "NOT: "
+            return f"{said}{vocabulary.READINESS.get(data['item'], data['item'])}"
+        case EventKind.DISCHARGE:
+            said = "" if data["is_met"] else "NOT yet: "
+            return f"{said}{vocabulary.DISCHARGE.get(data['item'], data['item'])}"
+        case EventKind.COMFORT:
+            wished = [vocabulary.COMFORT[k] for k, v in data.items() if v and k in _COMFORTS]
+            return "Comfort: " + (", ".join(wished).lower() or "nothing wished")
+        case EventKind.SCORE:
+            return f"Pain {data['score']} of 10, {_MOMENTS.get(data['when'], data['when'])}"
+        case EventKind.VITALS:
+            return vitals(data)
+        case EventKind.START:
+            return "Started" + _although(data.get("overridden"))
+        case EventKind.DOSE:
+            return f"Dose set to {data['amount']} {data['unit']}"
+        case EventKind.SIDE_EFFECT:
+            severity = vocabulary.SEVERITIES.get(data["severity"], "")
+            effect = vocabulary.SIDE_EFFECTS.get(data["effect"], data["effect"])
+            action = vocabulary.ACTIONS.get(data["action"], data["action"])
+            return f"{effect}, {severity}. {action}"
+        case EventKind.END:
+            return f"Drip ended: {vocabulary.ENDINGS.get(data['reason'], data['reason']).lower()}"
+        case EventKind.SAFE:
+            escort = "escort here" if data.get("escort") else "without an escort"
+            return f"Safe to go home, {escort}" + _although(data.get("unmet"))
+        case EventKind.HANDOUT:
+            how = vocabulary.HANDOUTS.get(data["how"], data["how"]).lower()
+            return f"Words to take home: {how}"
+        case EventKind.GONE:
+            return "Left"
+        case _:
+            return "Note"
+
+
+_COMFORTS = frozenset(vocabulary.COMFORT)
+
+
+def vitals(data: Mapping[str, Any]) -> str:
+    """Return vital signs in a line: "128/82, pulse 71, oxygen 98 %"."""
+    parts = []
+    if "systolic" in data and "diastolic" in data:
+        parts.append(f"{data['systolic']}/{data['diastolic']}")
+    for name, label in _READINGS.items():
+        if name in data and not (
+            name in ("systolic", "diastolic") and "systolic" in data and "diastolic" in data
+        ):
+            value = data[name]
+            parts.append(f"oxygen {value} %" if name == "oxygen" else f"{label} {value}")
+    return "Vital signs: " + ", ".join(parts)
+
+
+def _although(missing: Sequence[str] | None) -> str:
+    return f", although: {'; '.join(missing)}" if missing else ""
+
+
+def _version(event: SessionEvent, names: Mapping[str, str]) -> Version:
+    return Version(
+        words=words(event.kind, event.data),
+        note=event.note,
+        at=event.at,
+        who=names.get(event.recorded_by) or who(event.recorded_by),
+        recorded_at=event.recorded_at,
+        reason=event.reason,
+        is_struck=event.is_struck,
+    )

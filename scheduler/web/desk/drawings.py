@@ -1,0 +1,104 @@
+"""Geometry of the drawings on the plan page: numbers for SVG attributes, colours by class. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+TRACK = 150  # units wide
+LEFT, RIGHT, TOP, BOTTOM = 30, 440, 12, 112
+APART = 10  # marks nearer than this are one label
+
+
+@dataclass(frozen=True)
+class Window:
+    """One visit's window on its track: band from `x` wide `width`, ring, and bar if placed."""
+
+    x: float
+    width: float
+    ring: float
+    bar: float | None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A score on the curve."""
+
+    x: float
+    y: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Pain over time: a line through its marks, visits as upright bars, days below."""
+
+    marks: Sequence[Mark]
+    visits: Sequence[float]
+    days: Sequence[tuple[float, datetime]]
+
+    @property
+    def points(self) -> str:
+        """The line as SVG wants it."""
+        return " ".join(f"{m.x},{m.y}" for m in self.marks)
+
+
+def windows(
+    rows: Sequence[tuple[datetime, datetime, datetime, datetime | None]],
+) -> list[Window]:
+    """Draw (earliest, ideal, latest, chosen) of each visit on tracks of one scale."""
+    reach = max(
+        (
+            max(
+                ideal - earliest,
+                latest - ideal,
+                abs(chosen - ideal) if chosen else timedelta(0),
+                timedelta(days=1),
+            )
+            for earliest, ideal, latest, chosen in rows
+        ),
+        default=timedelta(days=1),
+    )
+
+    def at(moment: datetime, ideal: datetime) -> float:
+        return round(TRACK / 2 + (moment - ideal) / reach * (TRACK / 2 - 6), 1)
+
+    return [
+        Window(
+            x=at(earliest, ideal),
+            width=round(at(latest, ideal) - at(earliest, ideal), 1),
+            ring=TRACK / 2,
+            bar=at(chosen, ideal) if chosen else None,
+        )
+        for earliest, ideal, latest, chosen in rows
+    ]
+
+
+def curve(
+    scores: Sequence[tuple[datetime, int, str]], visits: Sequence[datetime], zone: ZoneInfo
+) -> Curve | None:
+    """Draw scores of 0 to 10 over time; None when there are fewer than two."""
+    if len(scores) < 2:
+        return None
+    ordered = sorted(scores)
+    first = min(ordered[0][0], *visits) - timedelta(hours=12)
+    last = ordered[-1][0] + timedelta(hours=6)
+    whole = last - first
+
+    def across(moment: datetime) -> float:
+        return round(LEFT + (moment - first) / whole * (RIGHT - LEFT), 1)
+
+    def up(score: int) -> float:
+        return round(BOTTOM - score / 10 * (BOTTOM - TOP), 1)
+
+    days: list[tuple[float, datetime]] = []
+    for moment, _, _ in ordered:
+        x = across(moment)
+        same_day = days and (days[-1][1].astimezone(zone).date() == moment.astimezone(zone).date())
+        if not same_day and (not days or x - days[-1][0] > 6 * APART):
+            days.append((min(max(x, LEFT + 20), RIGHT - 24), moment))
+    return Curve(
+        [Mark(across(m), up(s), words) for m, s, words in ordered],
+        [across(v) for v in visits],
+        days,
+    )

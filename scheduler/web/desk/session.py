@@ -1,0 +1,445 @@
+"""The page at the chair, made for a tablet: what is done, written down as it happens."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from scheduler.accounts.rules import Act
+from scheduler.booking import queries as book
+from scheduler.booking.models import Appointment, Status
+from scheduler.clinic import supply as clinic_supply
+from scheduler.core import clock
+from scheduler.core.db import let_go, transaction
+from scheduler.core.errors import Invalid, NotFound, Refusal
+from scheduler.core.timespan import instant
+from scheduler.plans import service as plans
+from scheduler.reports import board as boards
+from scheduler.reports import session as reports
+from scheduler.treatment import chair, rules, vocabulary
+from scheduler.treatment import queries as treatment
+from scheduler.treatment.models import EventKind
+from scheduler.web import login
+from scheduler.web.desk import looks, refusals, signing
+from scheduler.web.desk.rooms import say
+from scheduler.web.desk.signing import Word
+from scheduler.web.guards import requires
+
+bp = Blueprint("desk_session", __name__, url_prefix="/desk/session")
+
+LONGEST_NOTE = 1000
+VITALS = (
+    ("systolic", "Upper pressure"),
+    ("diastolic", "Lower pressure"),
+    ("pulse", "Pulse"),
+    ("oxygen", "Oxygen %"),
+    ("breaths", "Breaths a minute"),
+)
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a deed has at hand: the visit, who does it, when, and a clinician's word if typed."""
+
+    appointment: Appointment
+    actor: str
+    now: datetime
+    word: Word | None
+
+    @property
+    def at(self) -> datetime | None:
+        """When it happened, if that was not just now."""
+        return _typed_time(self.appointment, now=self.now)
+
+
+@bp.get("/<string:public_id>")
+@requires(Act.SEE_CLINICAL)
+def show(public_id: str) -> ResponseReturnValue:
+    """Show where the patient is, what comes next, and everything recorded."""
+    return _page(public_id)
+
+
+@bp.post("/<string:public_id>/<string:deed>")
+@requires(Act.RECORD_SESSION)
+def record(public_id: str, deed: str) -> ResponseReturnValue:
+    """Write one thing down; a refusal shows the page with what was typed."""
+    if deed not in DEEDS:
+        raise NotFound("There is no such thing to record.")
+    act, words = DEEDS[deed]
+    try:
+        word = signing.signed() if deed == "safe" else None
+        although = signing.override() if deed in ("start", "safe") else None
+        with transaction():
+            doing = Doing(book.by_public_id(public_id), login.me().actor, clock.now(), although)
+            if deed == "safe" and word is not None:
+                _safe(doing, word)
+            else:
+                act(doing)
+    except Refusal as refusal:
+        return _page(public_id, deed, refusal), refusal.status
+    say(words)
+    return redirect(url_for(".show", public_id=public_id), code=303)
+
+
+@bp.get("/<string:public_id>/line/<int:line_id>")
+@requires(Act.RECORD_SESSION)
+def ask_amend(public_id: str, line_id: int) -> ResponseReturnValue:
+    """Ask how a line is put right."""
+    return _amend_page(public_id, line_id)
+
+
+@bp.post("/<string:public_id>/line/<int:line_id>")
+@requires(Act.RECORD_SESSION)
+def amend(public_id: str, line_id: int) -> ResponseReturnValue:
+    """Put a line right, signed: the old one stays to be read."""
+    try:
+        word = signing.signed()
+        with transaction():
+            appointment = book.by_public_id(public_id)
+            entry = _entry(appointment, line_id)
+            chair.amend(
+                entry.id,
+                reason=request.form.get("reason", "")[:500],
+                data=_amended(entry),
+                at=_typed_time(appointment, now=clock.now()),
+                note=(request.form.get("note", "").strip()[:LONGEST_NOTE] or None),
+                strike="strike" in request.form,
+                signer=word.staff,
+                now=clock.now(),
+            )
+    except Refusal as refusal:
+        return _amend_page(public_id, line_id, refusal), refusal.status
+    say("Put right. What it said before stays in the record.")
+    return redirect(url_for(".show", public_id=public_id), code=303)
+
+
+# ---------------------------------------------------------------- deeds
+
+
+def _before(doing: Doing) -> None:
+    """Write down what was answered anew before the start; what is unchanged is not repeated."""
+    form, appointment = request.form, doing.appointment
+    lines = treatment.lines(appointment.id)
+    who = {"actor": doing.actor, "now": doing.now}
+    said = rules.latest_items(lines, EventKind.READINESS)
+    for item in vocabulary.READINESS:
+        value = form.get(f"ready-{item}")
+        if value in ("yes", "no") and said.get(item) != (value == "yes"):
+            chair.note_readiness(appointment, item, is_met=value == "yes", **who)  # type: ignore[arg-type]
+    if form.get("comfort-asked"):
+        wishes = {item: f"comfort-{item}" in form for item in vocabulary.COMFORT}
+        playlist = form.get("playlist", "").strip()[:200]
+        before = _last(lines, EventKind.COMFORT)
+        known = (dict(before.data), before.note or "") if before else ({}, "")
+        if (any(wishes.values()) or before) and (wishes, playlist) != known:
+            chair.note_comfort(appointment, wishes, note=playlist, **who)  # type: ignore[arg-type]
+    score = _number("score")
+    if score is not None and score != rules.score(lines, "baseline"):
+        chair.note_score(appointment, score, when="baseline", **who)  # type: ignore[arg-type]
+    readings = _readings()
+    earlier = _last(lines, EventKind.VITALS)
+    if readings and (earlier is None or dict(earlier.data) != readings):
+        chair.note_vitals(appointment, readings, **who)  # type: ignore[arg-type]
+
+
+def _start(doing: Doing) -> None:
+    plans.start_infusion(
+        doing.appointment,
+        override=doing.word.as_override() if doing.word else None,
+        at=doing.at,
+        actor=doing.actor,
+        now=doing.now,
+    )
+
+
+def _effect(doing: Doing) -> None:
+    effect, _, severity = request.form.get("effect", "").rpartition(":")
+    chair.note_side_effect(
+        doing.appointment,
+        effect,
+        int(severity) if severity in ("1", "2", "3") else 0,
+        action=request.form.get("action", "none"),
+        note=_note(),
+        at=doing.at,
+        actor=doing.actor,
+        now=doing.now,
+    )
+
+
+def _vitals(doing: Doing) -> None:
+    chair.note_vitals(doing.appointment, _readings(), at=doing.at, actor=doing.actor, now=doing.now)
+
+
+def _score(doing: Doing) -> None:
+    score = _number("score")
+    if score is None:
+        raise Invalid("Choose a number from 0 to 10.", field="score")
+    ended = _last(treatment.lines(doing.appointment.id), EventKind.END) is not None
+    chair.note_score(
+        doing.appointment,
+        score,
+        when="after" if ended else "during",
+        at=doing.at,
+        actor=doing.actor,
+        now=doing.now,
+    )
+
+
+def _dose(doing: Doing) -> None:
+    chair.note_dose(
+        doing.appointment,
+        request.form.get("amount", "")[:40],
+        request.form.get("unit", "")[:40],
+        note=_note(),
+        at=doing.at,
+        actor=doing.actor,
+        now=doing.now,
+    )
+
+
+def _end(doing: Doing) -> None:
+    chair.end(
+        doing.appointment,
+        request.form.get("reason", ""),
+        note=_note(),
+        at=doing.at,
+        actor=doing.actor,
+        now=doing.now,
+    )
+
+
+def _discharge(doing: Doing) -> None:
+    said = rules.latest_items(treatment.lines(doing.appointment.id), EventKind.DISCHARGE)
+    for item in vocabulary.DISCHARGE:
+        value = request.form.get(f"met-{item}")
+        if value in ("yes", "no") and said.get(item) != (value == "yes"):
+            chair.note_discharge(
+                doing.appointment,
+                item,
+                is_met=value == "yes",
+                actor=doing.actor,
+                now=doing.now,
+            )
+
+
+def _safe(doing: Doing, word: Word) -> None:
+    chair.sign_safe(
+        doing.appointment,
+        word.staff,
+        escort="escort" in request.form,
+        override=doing.word.as_override() if doing.word else None,
+        now=doing.now,
+    )
+
+
+def _handout(doing: Doing) -> None:
+    chair.note_handout(
+        doing.appointment, request.form.get("how", ""), actor=doing.actor, now=doing.now
+    )
+
+
+def _add_note(doing: Doing) -> None:
+    chair.note(doing.appointment, _note() or "", actor=doing.actor, now=doing.now)
+
+
+def _gone(doing: Doing) -> None:
+    plans.complete_visit(doing.appointment, actor=doing.actor, now=doing.now)
+
+
+DEEDS: Mapping[str, tuple[Callable[[Doing], None], str]] = {
+    "before": (_before, "Kept."),
+    "start": (_start, "Started. The clock runs."),
+    "effect": (_effect, "Recorded."),
+    "vitals": (_vitals, "Recorded."),
+    "score": (_score, "Recorded."),
+    "dose": (_dose, "Recorded, as you set it."),
+    "end": (_end, "The drip has ended. Recovery begins."),
+    "discharge": (_discharge, "Kept."),
+    "safe": (lambda _: None, "Signed: safe to go home."),
+    "handout": (_handout, "Recorded."),
+    "note": (_add_note, "Noted."),
+    "gone": (_gone, "They have left. The visit is closed."),
+}
+
+
+# ---------------------------------------------------------------- what was typed
+
+
+def _note() -> str | None:
+    return request.form.get("note", "").strip()[:LONGEST_NOTE] or None
+
+
+def _number(name: str) -> int | None:
+    value = request.form.get(name, "").strip()
+    if not value:
+        return None
+    if not (value.isdigit() and len(value) < 5):
+        raise Invalid("Please enter a whole number.", field=name)
+    return int(value)
+
+
+def _readings() -> dict[str, int]:
+    return {name: value for name, _ in VITALS if (value := _number(name)) is not None}
+
+
+def _typed_time(appointment: Appointment, *, now: datetime) -> datetime | None:
+    """Return a typed time of today on the site's clock; None when it was left empty."""
+    value = request.form.get("at", "").strip()
+    if not value:
+        return None
+    zone = appointment.site.zone
+    try:
+        wall = datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  a time of day
+    except ValueError:
+        raise Invalid("Enter a time, like 10:45.", field="at") from None
+    moment = instant(now.astimezone(zone).date(), wall, zone)
+    return min(moment, now) if (moment - now).total_seconds() < 60 else moment
+
+
+def _amended(entry: reports.Entry) -> dict[str, Any] | None:
+    """Return what a line should say, from the fields of its kind; None leaves it."""
+    form, data = request.form, dict(entry.data)
+    match entry.kind:
+        case EventKind.SCORE:
+            score = _number("score")
+            if score is None or not 0 <= score <= 10:
+                raise Invalid("The score is a number from 0 to 10.", field="score")
+            return data | {"score": score}
+        case EventKind.SIDE_EFFECT:
+            severity, action = _number("severity"), form.get("action", "")
+            if severity not in vocabulary.SEVERITIES or action not in vocabulary.ACTIONS:
+                raise Invalid("Please choose one of the list.", field="severity")
+            return data | {"severity": severity, "action": action}
+        case EventKind.DOSE:
+            amount, unit = form.get("amount", "").strip()[:40], form.get("unit", "").strip()[:40]
+            if not amount or not unit:
+                raise Invalid("Enter the amount and its unit.", field="amount")
+            return data | {"amount": amount, "unit": unit}
+        case EventKind.READINESS | EventKind.DISCHARGE:
+            return data | {"is_met": form.get("is_met") == "yes"}
+        case EventKind.VITALS:
+            readings = _readings()
+            if not readings:
+                raise Invalid("Enter at least one reading.", field="systolic")
+            return dict(readings)
+        case EventKind.END:
+            if form.get("ending", "") not in vocabulary.ENDINGS:
+                raise Invalid("Please choose one of the list.", field="ending")
+            return data | {"reason": form["ending"]}
+        case _:
+            return None
+
+
+def _last(lines: list[rules.Line], kind: EventKind) -> rules.Line | None:
+    return next((line for line in reversed(lines) if line.kind is kind), None)
+
+
+# ---------------------------------------------------------------- pages
+
+
+def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str:
+    let_go()
+    now = clock.now()
+    appointment = _infusion(public_id)
+    lines = treatment.lines(appointment.id)
+    state = treatment.chair_state(appointment, now=now)
+    started = rules.first(lines, EventKind.START)
+    comfort = _last(lines, EventKind.COMFORT)
+    vitals = _last(lines, EventKind.VITALS)
+    placed = book.placed([appointment])[0]
+    site = clinic_supply.current().sites[appointment.site_id]
+    names = {u.id: u.name for u in (*site.chairs, *site.people)}
+
+    def typed(of: str, name: str, default: object = "") -> object:
+        """Return what stood in a field of the form that was refused."""
+        return request.form.get(name, "") if deed == of else default
+
+    html = render_template(
+        "desk/session.html",
+        a=appointment,
+        service=clinic_supply.current().services[appointment.service_code].name,
+        where=" · ".join(
+            n for n in (names.get(placed.chair_id or 0), names.get(placed.person_id or 0)) if n
+        ),
+        state=state,
+        stage=state.stage.value,
+        standing=boards.standing(appointment, now=now, in_chair=state),
+        zone=appointment.site.zone,
+        started=started,
+        ended=rules.first(lines, EventKind.END),
+        safe=rules.first(lines, EventKind.SAFE),
+        is_open=appointment.status in (Status.BOOKED, Status.ARRIVED),
+        is_closed=appointment.status is Status.FULFILLED,
+        in_the_way=chair.in_the_way_of_start(appointment) if started is None else [],
+        ready=rules.latest_items(lines, EventKind.READINESS),
+        met=rules.latest_items(lines, EventKind.DISCHARGE),
+        unmet=[vocabulary.DISCHARGE[i] for i in rules.unmet(lines)],
+        comfort=comfort.data if comfort else {},
+        playlist=(comfort.note or "") if comfort else "",
+        comfort_asked=comfort is not None,
+        baseline=rules.score(lines, "baseline"),
+        during=rules.score(lines, "during"),
+        after=rules.score(lines, "after"),
+        last_vitals=vitals,
+        last_vitals_words=reports.vitals(vitals.data) if vitals else None,
+        handed=any(line.kind is EventKind.HANDOUT for line in lines),
+        may_release=_may_release(),
+        release=treatment.expected_release(appointment, now=now)
+        if appointment.is_live and state.stage.value in ("infusing", "recovering")
+        else None,
+        hits=treatment.who_is_hit(appointment, now=now)
+        if state.stage.value in ("infusing", "recovering")
+        else [],
+        entries=reports.record(appointment),
+        v=vocabulary,
+        vital_fields=VITALS,
+        now=now,
+        deed=deed,
+        refusal=refusal,
+        lines=refusals.lines(refusal),
+        typed=typed,
+    )
+    looks.note("session.viewed", appointment.topic, patient_id=appointment.patient_id)
+    return html
+
+
+def _amend_page(public_id: str, line_id: int, refusal: Refusal | None = None) -> str:
+    let_go()
+    appointment = _infusion(public_id)
+    entry = _entry(appointment, line_id)
+    html = render_template(
+        "desk/session_line.html",
+        a=appointment,
+        e=entry,
+        kind=entry.kind.value,
+        v=vocabulary,
+        vital_fields=VITALS,
+        zone=appointment.site.zone,
+        refusal=refusal,
+        typed=lambda name, default="": (
+            request.form.get(name, "") if request.method == "POST" else default
+        ),
+    )
+    looks.note("session.viewed", appointment.topic, patient_id=appointment.patient_id)
+    return html
+
+
+def _infusion(public_id: str) -> Appointment:
+    appointment = book.by_public_id(public_id)
+    if appointment.service_code not in boards.INFUSIONS:
+        raise NotFound("Only an infusion has a record of the chair.")
+    return appointment
+
+
+def _entry(appointment: Appointment, line_id: int) -> reports.Entry:
+    for entry in reports.record(appointment):
+        if entry.id == line_id:
+            return entry
+    raise NotFound("There is no such line.")
+
+
+def _may_release() -> bool:
+    return chair.may_release(Word(login.me().id).staff)

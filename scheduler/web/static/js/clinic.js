@@ -1,0 +1,18 @@
+// The clock at the chair: minutes go on by themselves between two looks at the server.
+
+const clock = document.querySelector("[data-clock]");
+if (clock) {
+  const since = Date.parse(clock.dataset.since);
+  const of = Number(clock.dataset.of);
+  const bar = document.querySelector(".stage .bar-done");
+  const tick = () => {
+    const minutes = Math.max(0, Math.floor((Date.now() - since) / 60000));
+    if (minutes > 24 * 60) return; // the tablet's clock is not ours
+    clock.firstChild.textContent = `${clock.dataset.word} ${minutes} of ${of} `;
+    bar?.setAttribute("width", String(Math.min(minutes, of)));
+  };
+  setInterval(tick, 10_000);
+}
+
+// Typing into a form that asks the server while it is filled in is use of the page.
+document.addEventListener("htmx:after:request", () => document.dispatchEvent(new Event("desk:used")));
