@@ -1,6 +1,6 @@
 """The record of the chair as staff read it: each line in words, with what it said before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,44 +68,34 @@ def record(appointment: Appointment) -> list[Entry]:
 
 def words(kind: EventKind, data: Mapping[str, Any]) -> str:
     """Return one line of the record as a sentence without its end."""
-    match kind:
-        case EventKind.READINESS:
-            said = "" if data["is_met"] else "NOT: "
-            return f"{said}{vocabulary.READINESS.get(data['item'], data['item'])}"
-        case EventKind.DISCHARGE:
-            said = "" if data["is_met"] else "NOT yet: "
-            return f"{said}{vocabulary.DISCHARGE.get(data['item'], data['item'])}"
-        case EventKind.COMFORT:
-            wished = [vocabulary.COMFORT[k] for k, v in data.items() if v and k in _COMFORTS]
-            return "Comfort: " + (", ".join(wished).lower() or "nothing wished")
-        case EventKind.SCORE:
-            return f"Pain {data['score']} of 10, {_MOMENTS.get(data['when'], data['when'])}"
-        case EventKind.VITALS:
-            return vitals(data)
-        case EventKind.START:
-            return "Started" + _although(data.get("overridden"))
-        case EventKind.DOSE:
-            return f"Dose set to {data['amount']} {data['unit']}"
-        case EventKind.SIDE_EFFECT:
-            severity = vocabulary.SEVERITIES.get(data["severity"], "")
-            effect = vocabulary.SIDE_EFFECTS.get(data["effect"], data["effect"])
-            action = vocabulary.ACTIONS.get(data["action"], data["action"])
-            return f"{effect}, {severity}. {action}"
-        case EventKind.END:
-            return f"Drip ended: {vocabulary.ENDINGS.get(data['reason'], data['reason']).lower()}"
-        case EventKind.SAFE:
-            escort = "escort here" if data.get("escort") else "without an escort"
-            return f"Safe to go home, {escort}" + _although(data.get("unmet"))
-        case EventKind.HANDOUT:
-            how = vocabulary.HANDOUTS.get(data["how"], data["how"]).lower()
-            return f"Words to take home: {how}"
-        case EventKind.GONE:
-            return "Left"
-        case _:
-            return "Note"
+    say = _SAY.get(kind)
+    return say(data) if say else "Note"
 
 
-_COMFORTS = frozenset(vocabulary.COMFORT)
+def _readiness(data: Mapping[str, Any]) -> str:
+    said = "" if data["is_met"] else "NOT: "
+    return f"{said}{vocabulary.READINESS.get(data['item'], data['item'])}"
+
+
+def _discharge(data: Mapping[str, Any]) -> str:
+    said = "" if data["is_met"] else "NOT yet: "
+    return f"{said}{vocabulary.DISCHARGE.get(data['item'], data['item'])}"
+
+
+def _comfort(data: Mapping[str, Any]) -> str:
+    wished = [vocabulary.COMFORT[k] for k, v in data.items() if v and k in vocabulary.COMFORT]
+    return "Comfort: " + (", ".join(wished).lower() or "nothing wished")
+
+
+def _side_effect(data: Mapping[str, Any]) -> str:
+    severity = vocabulary.SEVERITIES.get(data["severity"], "")
+    effect = vocabulary.SIDE_EFFECTS.get(data["effect"], data["effect"])
+    return f"{effect}, {severity}. {vocabulary.ACTIONS.get(data['action'], data['action'])}"
+
+
+def _safe(data: Mapping[str, Any]) -> str:
+    escort = "escort here" if data.get("escort") else "without an escort"
+    return f"Safe to go home, {escort}" + _although(data.get("unmet"))
 
 
 def vitals(data: Mapping[str, Any]) -> str:
@@ -124,6 +114,26 @@ def vitals(data: Mapping[str, Any]) -> str:
 
 def _although(missing: Sequence[str] | None) -> str:
     return f", although: {'; '.join(missing)}" if missing else ""
+
+
+_SAY: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
+    EventKind.READINESS: _readiness,
+    EventKind.DISCHARGE: _discharge,
+    EventKind.COMFORT: _comfort,
+    EventKind.SCORE: lambda d: f"Pain {d['score']} of 10, {_MOMENTS.get(d['when'], d['when'])}",
+    EventKind.VITALS: vitals,
+    EventKind.START: lambda d: "Started" + _although(d.get("overridden")),
+    EventKind.DOSE: lambda d: f"Dose set to {d['amount']} {d['unit']}",
+    EventKind.SIDE_EFFECT: _side_effect,
+    EventKind.END: lambda d: (
+        f"Drip ended: {vocabulary.ENDINGS.get(d['reason'], d['reason']).lower()}"
+    ),
+    EventKind.SAFE: _safe,
+    EventKind.HANDOUT: lambda d: (
+        f"Words to take home: {vocabulary.HANDOUTS.get(d['how'], d['how']).lower()}"
+    ),
+    EventKind.GONE: lambda _: "Left",
+}
 
 
 def _version(event: SessionEvent, names: Mapping[str, str]) -> Version:

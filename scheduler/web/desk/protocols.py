@@ -1,4 +1,4 @@
-"""Protocols: an administrator imports a draft, the check is shown in words, a clinician activates."""
+"""Protocols: an administrator imports a draft, a clinician activates it; the check is in words."""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue

@@ -301,36 +301,62 @@ def _typed_time(appointment: Appointment, *, now: datetime) -> datetime | None:
 
 def _amended(entry: reports.Entry) -> dict[str, Any] | None:
     """Return what a line should say, from the fields of its kind; None leaves it."""
-    form, data = request.form, dict(entry.data)
-    match entry.kind:
-        case EventKind.SCORE:
-            score = _number("score")
-            if score is None or not 0 <= score <= 10:
-                raise Invalid("The score is a number from 0 to 10.", field="score")
-            return data | {"score": score}
-        case EventKind.SIDE_EFFECT:
-            severity, action = _number("severity"), form.get("action", "")
-            if severity not in vocabulary.SEVERITIES or action not in vocabulary.ACTIONS:
-                raise Invalid("Please choose one of the list.", field="severity")
-            return data | {"severity": severity, "action": action}
-        case EventKind.DOSE:
-            amount, unit = form.get("amount", "").strip()[:40], form.get("unit", "").strip()[:40]
-            if not amount or not unit:
-                raise Invalid("Enter the amount and its unit.", field="amount")
-            return data | {"amount": amount, "unit": unit}
-        case EventKind.READINESS | EventKind.DISCHARGE:
-            return data | {"is_met": form.get("is_met") == "yes"}
-        case EventKind.VITALS:
-            readings = _readings()
-            if not readings:
-                raise Invalid("Enter at least one reading.", field="systolic")
-            return dict(readings)
-        case EventKind.END:
-            if form.get("ending", "") not in vocabulary.ENDINGS:
-                raise Invalid("Please choose one of the list.", field="ending")
-            return data | {"reason": form["ending"]}
-        case _:
-            return None
+    read = _AMENDED.get(entry.kind)
+    return read(dict(entry.data)) if read and "strike" not in request.form else None
+
+
+def _score_again(data: dict[str, Any]) -> dict[str, Any]:
+    score = _number("score")
+    if score is None or not 0 <= score <= 10:
+        raise Invalid("The score is a number from 0 to 10.", field="score")
+    return data | {"score": score}
+
+
+def _effect_again(data: dict[str, Any]) -> dict[str, Any]:
+    severity, action = _number("severity"), request.form.get("action", "")
+    if severity not in vocabulary.SEVERITIES or action not in vocabulary.ACTIONS:
+        raise Invalid("Please choose one of the list.", field="severity")
+    return data | {"severity": severity, "action": action}
+
+
+def _dose_again(data: dict[str, Any]) -> dict[str, Any]:
+    amount = request.form.get("amount", "").strip()[:40]
+    unit = request.form.get("unit", "").strip()[:40]
+    if not amount or not unit:
+        raise Invalid("Enter the amount and its unit.", field="amount")
+    return data | {"amount": amount, "unit": unit}
+
+
+def _met_again(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"is_met": request.form.get("is_met") == "yes"}
+
+
+def _vitals_again(_: dict[str, Any]) -> dict[str, Any]:
+    readings = _readings()
+    if not readings:
+        raise Invalid("Enter at least one reading.", field="systolic")
+    for name, value in readings.items():
+        low, high = chair.VITALS[name]
+        if not low <= value <= high:
+            raise Invalid(f"Please check the {name}: {value} is not likely.", field=name)
+    return dict(readings)
+
+
+def _end_again(data: dict[str, Any]) -> dict[str, Any]:
+    if request.form.get("ending", "") not in vocabulary.ENDINGS:
+        raise Invalid("Please choose one of the list.", field="ending")
+    return data | {"reason": request.form["ending"]}
+
+
+_AMENDED: Mapping[EventKind, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    EventKind.SCORE: _score_again,
+    EventKind.SIDE_EFFECT: _effect_again,
+    EventKind.DOSE: _dose_again,
+    EventKind.READINESS: _met_again,
+    EventKind.DISCHARGE: _met_again,
+    EventKind.VITALS: _vitals_again,
+    EventKind.END: _end_again,
+}
 
 
 def _last(lines: list[rules.Line], kind: EventKind) -> rules.Line | None:
