@@ -5,6 +5,7 @@ weeks ago to now, and books, texts, answers and closes through the same verbs as
 It is the same every time for the same day.
 """
 
+import enum
 import heapq
 import random
 import sys
@@ -45,8 +46,12 @@ from scheduler.messaging.senders.simulated import (
 from scheduler.messaging.states import Channel
 from scheduler.patients import service as patients
 from scheduler.patients.models import Pain, PainSince, Patient
+from scheduler.plans import approval, followups, library, protocol, scheduling
 from scheduler.plans import service as plans
-from scheduler.treatment.models import Outcome
+from scheduler.plans.models import Impression, Plan
+from scheduler.plans.scheduling import Choice
+from scheduler.treatment import chair, clearance, vocabulary
+from scheduler.treatment.models import Answer, Decision, Outcome
 from scheduler.waitlist import service as waitlist
 
 PASSWORD = "quiet-harbor-lamp"  # noqa: S105  a demo's, printed at every start
@@ -139,6 +144,52 @@ def _holds_a_clinic() -> bool:
     return bool(usernames) and not {username for username, _ in SIGN_INS} <= usernames
 
 
+class _Step(enum.IntEnum):
+    """How far a course has come."""
+
+    CALL = 1  # a candidate: to be cleared
+    HALF = 2  # the clearance is begun
+    BOOKED = 3  # the first infusion, and what follows by itself
+    CHAT = 4  # the chat was held: a draft, or what blocks it
+    SIGNED = 5  # a clinician signed; no date yet
+    RUNNING = 6  # all visits are booked
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One course: on which day from today it begins, and how far it has come."""
+
+    begins: int
+    until: _Step
+    minutes_ago: int | None = None  # the first infusion began so long ago; else mid-morning
+    score: int = 4
+    severity: int = 1
+    pain: Pain = Pain.CRPS
+    declined: bool = False
+    loses_one: bool = False  # calls a visit off: it is to be placed again
+
+
+#: Whose course is told from the call on, by number. The others' began before it was kept here.
+COURSES: dict[int, _Course] = {
+    21: _Course(0, _Step.BOOKED, minutes_ago=38),
+    22: _Course(0, _Step.BOOKED, minutes_ago=68),
+    25: _Course(3, _Step.BOOKED),
+    28: _Course(2, _Step.CALL),
+    29: _Course(1, _Step.HALF),
+    30: _Course(-3, _Step.BOOKED),
+    32: _Course(-8, _Step.BOOKED),
+    34: _Course(-5, _Step.CHAT),
+    35: _Course(-4, _Step.CHAT, score=5, pain=Pain.DIABETIC),
+    36: _Course(-6, _Step.CHAT, severity=3),
+    37: _Course(-19, _Step.RUNNING),
+    38: _Course(-12, _Step.RUNNING, pain=Pain.HERPETIC),
+    40: _Course(-17, _Step.RUNNING, loses_one=True),
+    41: _Course(-8, _Step.SIGNED, score=5),
+    42: _Course(-10, _Step.SIGNED, declined=True, pain=Pain.FIBROMYALGIA),
+    43: _Course(-9, _Step.SIGNED, score=7),
+}
+
+
 @dataclass
 class _Clinic:
     """What was built, by the names the story uses."""
@@ -179,6 +230,10 @@ def _build(*, now: datetime) -> _Clinic:
     _services()
     built = _Clinic(woburn, danvers)
     _staff(built, since=since, now=now)
+    shipped = library.import_draft(
+        protocol.shipped()[0].read_text(), actor="operator", now=now - BEFORE
+    )
+    library.activate(shipped, built.staff["amara"], now=now - BEFORE)
     return built
 
 
@@ -354,7 +409,7 @@ class _Story:
                 mrn=f"EM{4000 + number}",
                 is_deceased=number == 45,
                 home_site_id=site.id,
-                pain=dice.choice(list(Pain)),
+                pain=COURSES[number].pain if number in COURSES else dice.choice(list(Pain)),
                 actor="operator",
                 now=begins,
             )
@@ -370,6 +425,9 @@ class _Story:
                 )
         self.built.people.append(person)
         if number == 45:
+            return
+        if number in COURSES:
+            self._told_from_the_call(person.id, COURSES[number])
             return
         first = -PAST_DAYS + number * 7 % 33  # courses begin all along, some still ahead
         gap = dice.choice((3, 3, 4, 7))
@@ -531,12 +589,222 @@ class _Story:
             )
             return
         early = timedelta(minutes=self.dice.randrange(-7, 9))
+        if code in (ServiceCode.FIRST_INFUSION, ServiceCode.INFUSION) and (
+            starts > self.now - timedelta(days=2)
+        ):
+            self._session(found.id, starts + early)
+            return
         came = starts if code in (ServiceCode.CALL, ServiceCode.CHAT) else starts + early
         self.at(came, self._verb(found.id, plans.arrive))
         if code is ServiceCode.CALL:
             self.at(ends, self._outcome(found.id))
         else:
             self.at(ends + timedelta(minutes=3), self._verb(found.id, plans.complete_visit))
+
+    # ------------------------------------------------------------ courses
+
+    def _told_from_the_call(self, person_id: int, course: _Course) -> None:
+        """A call, a clearance, a first infusion, a chat, a plan, its visits: as far as it goes."""
+        called = max(self.wall(course.begins - 6, 10), self.now - BEFORE + timedelta(hours=3))
+        called = min(called, self.wall(-1, 10))
+
+        def call(moment: datetime) -> None:
+            found = self._book(ServiceCode.CALL, person_id, self.built.woburn, called, moment)
+            if found is not None:
+                ends = db.session.get_one(Appointment, found).ends_at
+                self.at(ends, self._outcome(found, Outcome.CANDIDATE))
+            if course.until >= _Step.HALF:
+                self.at(called + timedelta(hours=4), self._clear(person_id, course))
+
+        self.at(called - timedelta(hours=2), call)
+
+    def _clear(self, person_id: int, course: _Course) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                person = db.session.get_one(Patient, person_id)
+                items = list(vocabulary.CONTRAINDICATIONS)
+                nurse = f"staff:{self.built.staff['rosa'].id}"
+                for item in items[:5] if course.until is _Step.HALF else items:
+                    clearance.answer(person, item, Answer.NO, actor=nurse, now=moment)
+                if course.until is _Step.HALF:
+                    return
+                systolic = self.dice.randrange(112, 138)
+                clearance.record_pressure(person, systolic, 78, actor=nurse, now=moment)
+                clearance.record_consent(person, "2026-01", actor=nurse, now=moment)
+                clearance.sign(
+                    person,
+                    self._doctor(),
+                    Decision.CLEARED,
+                    basis=clearance.current(person).basis,
+                    now=moment,
+                )
+            self.at(moment + timedelta(hours=1), self._first(person_id, course))
+
+        return act
+
+    def _first(self, person_id: int, course: _Course) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            ago = course.minutes_ago
+            wanted = (
+                self.wall(course.begins, 10, 30)
+                if ago is None
+                else self.now - timedelta(minutes=ago)
+            )
+            with transaction():
+                person = db.session.get_one(Patient, person_id)
+                free = offers.find(
+                    ServiceCode.FIRST_INFUSION,
+                    site_ids=[self.built.woburn.id],
+                    since=self.wall(course.begins, 0),
+                    until=self.wall(course.begins + 2, 0),
+                    now=moment,
+                    audience=Audience.DESK,
+                )
+                if not free:
+                    return
+                best = min(free, key=lambda o: abs(o.starts_at - wanted))
+                booked = plans.book_first_infusion(
+                    person,
+                    best.site_id,
+                    best.starts_at,
+                    actor=self._actor(self.built.woburn),
+                    now=moment,
+                )
+                infusion, chat = booked.infusion, booked.chat
+                at = best.starts_at
+                held = chat.ends_at if chat else at + timedelta(days=2)
+            self._session(infusion.id, at, severity=course.severity)
+            if course.until >= _Step.CHAT:
+                self.at(held, self._hold_chat(infusion.id, course))
+
+        return act
+
+    def _hold_chat(self, infusion_id: int, course: _Course) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                owed = followups.find_for_infusion(infusion_id)
+                if owed is None or owed.infusion.status is not Status.FULFILLED:
+                    return
+                held = approval.record_chat(
+                    owed,
+                    baseline=8,
+                    score=course.score,
+                    relief_days=3,
+                    relief_holds=course.score < 7,
+                    condition=course.pain,
+                    impression=(
+                        Impression.MUCH_BETTER if course.score < 7 else Impression.NO_CHANGE
+                    ),
+                    goals="To sleep through, and to walk the dog again.",
+                    actor=f"staff:{self._doctor().id}",
+                    now=moment,
+                )
+                plan = held.plan.id if held.plan else None
+            if plan is not None and course.until >= _Step.SIGNED:
+                self.at(moment + timedelta(hours=2), self._sign(plan, course))
+
+        return act
+
+    def _sign(self, plan_id: int, course: _Course) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                plan = db.session.get_one(Plan, plan_id)
+                if course.declined:
+                    approval.decline(
+                        plan,
+                        self._doctor(),
+                        reason="They would rather wait until summer.",
+                        version=plan.version,
+                        now=moment,
+                    )
+                else:
+                    approval.approve(plan, self._doctor(), version=plan.version, now=moment)
+            if course.until >= _Step.RUNNING and not course.declined:
+                self.at(moment + timedelta(minutes=20), self._schedule(plan_id, course))
+
+        return act
+
+    def _schedule(self, plan_id: int, course: _Course) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                plan = db.session.get_one(Plan, plan_id)
+                shown = scheduling.preview(plan, now=moment)
+                done = scheduling.schedule(
+                    plan,
+                    {
+                        row.number: Choice(row.spot.site_id, row.spot.starts_at)
+                        for row in shown.rows
+                        if row.spot is not None
+                    },
+                    keep_rest=True,
+                    version=plan.version,
+                    actor=self._actor(self.built.woburn),
+                    now=moment,
+                )
+                booked = [v.appointment for v in done.booked if v.appointment is not None]
+                visits = [(a.id, a.starts_at) for a in booked]
+            ahead = [a for a, starts in visits if starts > self.now]
+            if course.loses_one and ahead:
+                self.at(self.now - timedelta(hours=3), self._verb(ahead[0], plans.cancel))
+            for appointment_id, starts in visits:
+                self._session(appointment_id, starts)
+
+        return act
+
+    def _session(self, appointment_id: int, came: datetime, *, severity: int | None = None) -> None:
+        """Live through an infusion as it is recorded at the chair, as far as now."""
+        luck = self.dice.random()
+        worst = severity if severity is not None else 1 if luck < 0.5 else 0
+        starts = db.session.get_one(Appointment, appointment_id).starts_at
+        begins = max(came + timedelta(minutes=8), starts + timedelta(minutes=15))
+        ended = begins + timedelta(minutes=40)
+        safe = ended + timedelta(minutes=22 + int(luck * 8))
+        baseline, after = 5 + int(luck * 4), 2 + int(luck * 3)
+        nurse = f"staff:{self.built.staff['rosa'].id}"
+
+        def at(when: datetime, deed: Callable[[Appointment, datetime], object]) -> None:
+            def act(moment: datetime) -> None:
+                with transaction():
+                    found = db.session.get_one(Appointment, appointment_id)
+                    if found.status in (Status.BOOKED, Status.ARRIVED):
+                        deed(found, moment)
+
+            self.at(when, act)
+
+        def ready(a: Appointment, moment: datetime) -> None:
+            for item in vocabulary.READINESS:
+                chair.note_readiness(a, item, is_met=True, actor=nurse, now=moment)
+            wishes = {item: item != "blanket" for item in vocabulary.COMFORT}
+            chair.note_comfort(a, wishes, note="Rain on a lake", actor=nurse, now=moment)
+            chair.note_score(a, baseline, when="baseline", actor=nurse, now=moment)
+            readings = {"systolic": 118 + int(luck * 16), "diastolic": 76, "pulse": 70}
+            chair.note_vitals(a, readings, actor=nurse, now=moment)
+
+        def end(a: Appointment, moment: datetime) -> None:
+            chair.end(a, "complete", actor=nurse, now=moment)
+
+        def let_go_home(a: Appointment, moment: datetime) -> None:
+            for item in vocabulary.DISCHARGE:
+                chair.note_discharge(a, item, is_met=True, actor=nurse, now=moment)
+            chair.note_score(a, after, when="after", actor=nurse, now=moment)
+            chair.note_handout(a, "printed", actor=nurse, now=moment)
+            signer = db.session.get_one(Staff, self.built.staff["rosa"].id)
+            chair.sign_safe(a, signer, escort=True, now=moment)
+
+        at(came, lambda a, moment: plans.arrive(a, actor=self._actor(a.site), now=moment))
+        at(came + timedelta(minutes=6), ready)
+        at(begins, lambda a, moment: plans.start_infusion(a, actor=nurse, now=moment))
+        if worst:
+            at(begins + timedelta(minutes=12), _effect(worst, luck, nurse))
+        at(ended, end)
+        at(safe, let_go_home)
+        at(
+            safe + timedelta(minutes=5),
+            lambda a, moment: plans.complete_visit(a, actor=nurse, now=moment),
+        )
+
+    def _doctor(self) -> Staff:
+        return db.session.get_one(Staff, self.built.staff["amara"].id)
 
     def _verb(self, appointment_id: int, verb: Callable[..., object]) -> Callable[[datetime], None]:
         def act(moment: datetime) -> None:
@@ -547,9 +815,11 @@ class _Story:
 
         return act
 
-    def _outcome(self, appointment_id: int) -> Callable[[datetime], None]:
+    def _outcome(
+        self, appointment_id: int, known: Outcome | None = None
+    ) -> Callable[[datetime], None]:
         def act(moment: datetime) -> None:
-            outcome = self.dice.choice((*Outcome, Outcome.CANDIDATE, Outcome.CANDIDATE))
+            outcome = known or self.dice.choice((*Outcome, Outcome.CANDIDATE, Outcome.CANDIDATE))
             with transaction():
                 found = db.session.get_one(Appointment, appointment_id)
                 if found.is_live:
@@ -613,3 +883,14 @@ class _Story:
                     actor="staff:5",
                     now=self.now,
                 )
+
+
+def _effect(worst: int, luck: float, actor: str) -> Callable[[Appointment, datetime], object]:
+    return lambda a, moment: chair.note_side_effect(
+        a,
+        "nausea" if luck < 0.25 else "dream-like",
+        worst,
+        action="reassured" if worst < 3 else "clinician",
+        actor=actor,
+        now=moment,
+    )

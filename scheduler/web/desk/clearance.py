@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, DateField, IntegerField, RadioField, SelectField, StringField
+from wtforms import BooleanField, IntegerField, RadioField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
 from scheduler.accounts.rules import Act
@@ -31,7 +31,7 @@ from scheduler.web import login
 from scheduler.web.desk import looks, signing
 from scheduler.web.desk.refusals import at_its_field
 from scheduler.web.desk.rooms import say
-from scheduler.web.fields import Form, option
+from scheduler.web.fields import DayField, Form, option, read_aware, read_number
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_clearance", __name__, url_prefix="/desk/clearance")
@@ -74,7 +74,7 @@ class FirstForm(Form):
     """Where and when a first visit may be."""
 
     site = SelectField("Clinic", validate_choice=False)
-    day = DateField("From", [Optional()])
+    day = DayField("From", [Optional()])
     start = StringField("Time", [InputRequired("Choose a time.")])  # "moment|site"
     notify = BooleanField("Tell the patient", default=True)
 
@@ -216,7 +216,7 @@ def _keep(patient: Patient, form: ClearanceForm) -> Mapping[str, int]:
 
 def _read_basis() -> dict[str, int]:
     pairs = (part.partition(":") for part in request.form.get("basis", "").split(",") if part)
-    return {item: int(n) for item, _, n in pairs if n.isdigit() and len(n) < 10}
+    return {item: number for item, _, n in pairs if (number := read_number(n)) is not None}
 
 
 def _page(public_id: str, form: ClearanceForm | None = None, refusal: Refusal | None = None) -> str:
@@ -285,11 +285,8 @@ def _known(standing: clearance.Standing) -> dict[str, object]:
 def _chosen(form: FirstForm) -> tuple[datetime, SiteSupply]:
     written, _, code = str(form.start.data or "").partition("|")
     site = clinic_supply.current().site(code)
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None or site is None:
+    moment = read_aware(written)
+    if moment is None or site is None:
         form.start.errors = []
         raise Invalid("Choose a time.", field="start")
     return moment, site

@@ -28,6 +28,7 @@ from scheduler.web import login
 from scheduler.web.desk import drawings, looks, refusals, signing
 from scheduler.web.desk.patients import PAIN_WORDS
 from scheduler.web.desk.rooms import say
+from scheduler.web.fields import YEARS, read_aware, read_number
 from scheduler.web.guards import insist, requires
 
 bp = Blueprint("desk_plan", __name__, url_prefix="/desk/plans")
@@ -240,13 +241,8 @@ def _kept() -> dict[int, Choice]:
 def _read(value: str) -> Choice | None:
     written, _, code = value.partition("|")
     site = clinic_supply.current().site(code)
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError:
-        return None
-    if site is None or moment.tzinfo is None:
-        return None
-    return Choice(site.id, moment)
+    moment = read_aware(written)
+    return Choice(site.id, moment) if site is not None and moment is not None else None
 
 
 def _typed(number: int) -> Choice | None:
@@ -256,6 +252,8 @@ def _typed(number: int) -> Choice | None:
     site = clinic_supply.current().site(request.form.get(f"site{number}", ""))
     try:
         on = date.fromisoformat(day)
+        if on.year not in YEARS:
+            raise ValueError
         wall = datetime.strptime(at, "%H:%M").time()  # noqa: DTZ007  a time of day
     except ValueError:
         raise Invalid(f"Visit {number}: enter a date and a time.") from None
@@ -265,10 +263,10 @@ def _typed(number: int) -> Choice | None:
 
 
 def _version() -> int:
-    value = request.form.get("version", "")
-    if not (value.isdigit() and len(value) < 10):
+    version = read_number(request.form.get("version"))
+    if version is None:
         raise Invalid("Please open the plan again.")
-    return int(value)
+    return version
 
 
 def _preferences() -> Preferences:
@@ -420,10 +418,10 @@ def _wanted() -> tuple[protocol.Act, list[Phase]]:
 
 
 def _whole(name: str) -> int:
-    value = request.form.get(name, "").strip()
-    if not (value.isdigit() and len(value) < 4):
+    number = read_number(request.form.get(name, "").strip())
+    if number is None or number > 999:
         raise Invalid("Enter whole numbers for visits and days.", field=name)
-    return int(value)
+    return number
 
 
 def _change_page(public_id: str, refusal: Refusal | None = None) -> str:

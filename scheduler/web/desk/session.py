@@ -26,6 +26,7 @@ from scheduler.web import login
 from scheduler.web.desk import looks, refusals, signing
 from scheduler.web.desk.rooms import say
 from scheduler.web.desk.signing import Word
+from scheduler.web.fields import read_number
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_session", __name__, url_prefix="/desk/session")
@@ -276,9 +277,10 @@ def _number(name: str) -> int | None:
     value = request.form.get(name, "").strip()
     if not value:
         return None
-    if not (value.isdigit() and len(value) < 5):
+    number = read_number(value)
+    if number is None:
         raise Invalid("Please enter a whole number.", field=name)
-    return int(value)
+    return number
 
 
 def _readings() -> dict[str, int]:
