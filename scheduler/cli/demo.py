@@ -460,7 +460,8 @@ class _Story:
         self, person_id: int, site: Site, is_first: bool, days: int, hour: int, minute: int
     ) -> Callable[[datetime], None]:
         def act(moment: datetime) -> None:
-            code = ServiceCode.FIRST_INFUSION if is_first else ServiceCode.INFUSION
+            begins_here = is_first and days >= 0  # what lies behind began before it was kept here
+            code = ServiceCode.FIRST_INFUSION if begins_here else ServiceCode.INFUSION
             wanted = self.wall(days, hour, minute)
             found = self._book(code, person_id, site, wanted, moment)
             if found is not None:
@@ -760,6 +761,8 @@ class _Story:
         ended = begins + timedelta(minutes=40)
         safe = ended + timedelta(minutes=22 + int(luck * 8))
         baseline, after = 5 + int(luck * 4), 2 + int(luck * 3)
+        if severity is not None:  # a first one, told from the call on
+            baseline = 8
         nurse = f"staff:{self.built.staff['rosa'].id}"
 
         def at(when: datetime, deed: Callable[[Appointment, datetime], object]) -> None:

@@ -57,7 +57,7 @@ def rooms(config: Config) -> list[tuple[str, list[Room]]]:
                 Room("To clear", "desk_course.to_clear", waiting.to_clear),
                 Room("Chats due", "desk_course.chats_due", waiting.chats),
                 Room("Plans to sign", "desk_course.drafts", waiting.drafts),
-                Room("Visits to place", "desk_course.to_place", waiting.to_place),
+                Room("To place", "desk_course.to_place", waiting.to_place),
                 Room("Falling off", "desk_course.falling_off", waiting.falling, presses=True),
                 Room("Protocols", "desk_protocols.show"),
             ],
