@@ -783,24 +783,13 @@ class _Story:
             readings = {"systolic": 118 + int(luck * 16), "diastolic": 76, "pulse": 70}
             chair.note_vitals(a, readings, actor=nurse, now=moment)
 
-        def end(a: Appointment, moment: datetime) -> None:
-            chair.end(a, "complete", actor=nurse, now=moment)
-
-        def let_go_home(a: Appointment, moment: datetime) -> None:
-            for item in vocabulary.DISCHARGE:
-                chair.note_discharge(a, item, is_met=True, actor=nurse, now=moment)
-            chair.note_score(a, after, when="after", actor=nurse, now=moment)
-            chair.note_handout(a, "printed", actor=nurse, now=moment)
-            signer = db.session.get_one(Staff, self.built.staff["rosa"].id)
-            chair.sign_safe(a, signer, escort=True, now=moment)
-
         at(came, lambda a, moment: plans.arrive(a, actor=self._actor(a.site), now=moment))
         at(came + timedelta(minutes=6), ready)
         at(begins, lambda a, moment: plans.start_infusion(a, actor=nurse, now=moment))
         if worst:
             at(begins + timedelta(minutes=12), _effect(worst, luck, nurse))
-        at(ended, end)
-        at(safe, let_go_home)
+        at(ended, lambda a, moment: chair.end(a, "complete", actor=nurse, now=moment))
+        at(safe, _going_home(after, self.built.staff["rosa"].id))
         at(
             safe + timedelta(minutes=5),
             lambda a, moment: plans.complete_visit(a, actor=nurse, now=moment),
@@ -897,3 +886,16 @@ def _effect(worst: int, luck: float, actor: str) -> Callable[[Appointment, datet
         actor=actor,
         now=moment,
     )
+
+
+def _going_home(score: int, nurse_id: int) -> Callable[[Appointment, datetime], object]:
+    def deed(a: Appointment, moment: datetime) -> None:
+        actor = f"staff:{nurse_id}"
+        for item in vocabulary.DISCHARGE:
+            chair.note_discharge(a, item, is_met=True, actor=actor, now=moment)
+        chair.note_score(a, score, when="after", actor=actor, now=moment)
+        chair.note_handout(a, "printed", actor=actor, now=moment)
+        signer = db.session.get_one(Staff, nurse_id)
+        chair.sign_safe(a, signer, escort=True, now=moment)
+
+    return deed
