@@ -16,6 +16,7 @@ from sqlalchemy import select
 from scheduler.booking import queries, rules
 from scheduler.booking.models import LIVE, Appointment, Status
 from scheduler.calendars.documents import CalendarVisit, Method, document
+from scheduler.calendars.documents import feed as calendar_feed
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
@@ -247,22 +248,47 @@ def calendar_file(
     attendee: str | None = None,
 ) -> bytes:
     """Return an appointment as an iCalendar document: PUBLISH is a file, the others are mail."""
-    call = is_call(appointment)
-    return document(
-        CalendarVisit(
-            uid=appointment.public_id,
-            starts_at=appointment.starts_at,
-            ends_at=appointment.ends_at,
-            sequence=appointment.sequence,
-            is_call=call,
-            place=None if call else appointment.site.address,
-            phone=appointment.site.phone,
-            attendee=attendee,
-            organizer=organizer,
-            host=organizer.partition("@")[2],
-        ),
-        method=method,
+    visit = _calendar_visit(appointment, organizer=organizer, attendee=attendee)
+    return document(visit, method=method, now=now)
+
+
+def feed(patient: Patient, *, organizer: str, now: datetime) -> bytes:
+    """Return every date of a patient from a month ago on, as a calendar to subscribe to.
+
+    What was called off stays for that month, marked so: programs drop it then.
+    """
+    appointments = db.session.scalars(
+        select(Appointment)
+        .where(
+            Appointment.patient_id == patient.id,
+            Appointment.starts_at > now - timedelta(days=31),
+            Appointment.status.in_((*LIVE, Status.CANCELLED)),
+        )
+        .order_by(Appointment.starts_at)
+    )
+    return calendar_feed(
+        [_calendar_visit(a, organizer=organizer) for a in appointments],
+        uid=patient.public_id,
         now=now,
+    )
+
+
+def _calendar_visit(
+    appointment: Appointment, *, organizer: str, attendee: str | None = None
+) -> CalendarVisit:
+    call = is_call(appointment)
+    return CalendarVisit(
+        uid=appointment.public_id,
+        starts_at=appointment.starts_at,
+        ends_at=appointment.ends_at,
+        sequence=appointment.sequence,
+        is_call=call,
+        place=None if call else appointment.site.address,
+        phone=appointment.site.phone,
+        attendee=attendee,
+        organizer=organizer,
+        host=organizer.partition("@")[2],
+        is_off=not appointment.is_live,
     )
 
 

@@ -5,6 +5,7 @@ an appointment's life; with a higher SEQUENCE a program takes the entry for a ne
 the one it has. Nothing in an entry says more than that somebody has an appointment with us.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -34,6 +35,7 @@ class CalendarVisit:
     organizer: str  # our mail address
     host: str  # right side of the UID; no clinical word
     attendee: str | None = None  # their e-mail address; a published file has none
+    is_off: bool = False  # called off; a feed keeps showing that for some weeks
 
 
 def document(visit: CalendarVisit, *, method: Method = "REQUEST", now: datetime) -> bytes:
@@ -60,6 +62,29 @@ def document(visit: CalendarVisit, *, method: Method = "REQUEST", now: datetime)
     return written
 
 
+def feed(visits: Sequence[CalendarVisit], *, uid: str, now: datetime) -> bytes:
+    """Return a calendar to subscribe to, with every visit given; asked for again each hour.
+
+    Args:
+        uid: Opaque and lasting: the same feed keeps it.
+    """
+    calendar = Calendar()
+    calendar.add("prodid", PRODID)
+    calendar.add("version", "2.0")
+    calendar.add("calscale", "GREGORIAN")
+    calendar.add("method", "PUBLISH")
+    calendar.add("uid", uid)
+    calendar.add("name", CLINIC)
+    calendar.add("x-wr-calname", CLINIC)
+    # RFC 7986 5.7 wants the type said; programs of one maker read the X- line instead.
+    calendar.add("refresh-interval", timedelta(hours=1), parameters={"VALUE": "DURATION"})
+    calendar.add("x-published-ttl", "PT1H")
+    for visit in visits:
+        calendar.add_component(_entry(visit, "PUBLISH", now))
+    text: bytes = calendar.to_ical()
+    return text
+
+
 def _entry(visit: CalendarVisit, method: Method, now: datetime) -> Event:
     entry = Event()
     entry.add("uid", f"{visit.uid}@{visit.host}")
@@ -69,7 +94,8 @@ def _entry(visit: CalendarVisit, method: Method, now: datetime) -> Event:
     entry.add("dtend", _utc(visit.ends_at))
     title = f"Call from {CLINIC}" if visit.is_call else f"Appointment · {CLINIC}"
     entry.add("summary", title)
-    entry.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
+    is_off = method == "CANCEL" or visit.is_off
+    entry.add("status", "CANCELLED" if is_off else "CONFIRMED")
     entry.add("transp", "OPAQUE")
     entry.add("class", "PRIVATE")
     if visit.place and not visit.is_call:
@@ -84,7 +110,7 @@ def _entry(visit: CalendarVisit, method: Method, now: datetime) -> Event:
         attendee.params["partstat"] = vText("NEEDS-ACTION")
         attendee.params["rsvp"] = vText("FALSE")
         entry.add("attendee", attendee)
-    if method != "CANCEL":
+    if not is_off:
         entry.add_component(_alarm(visit, title))
     return entry
 

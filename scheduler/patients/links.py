@@ -1,6 +1,6 @@
 """A patient's private way to one appointment. The link's secret is never stored."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -9,6 +9,7 @@ from scheduler.core.tokens import digest, mint
 from scheduler.patients.models import ManageLink, Patient
 
 PURPOSE = "manage-link"
+FEED_LIVES = timedelta(days=730)
 
 
 def mint_link(patient: Patient, topic: str, *, expires_at: datetime, now: datetime) -> str:
@@ -45,6 +46,18 @@ def revoke_links(patient_id: int, *, now: datetime) -> None:
         .values(revoked_at=now),
         execution_options={"synchronize_session": False},
     )
+
+
+def renew_feed(patient: Patient, *, now: datetime) -> str:
+    """Make a patient's calendar address anew and return its secret; the old one closes."""
+    topic = f"feed:{patient.id}"
+    db.session.execute(
+        update(ManageLink)
+        .where(ManageLink.topic == topic, ManageLink.revoked_at.is_(None))
+        .values(revoked_at=now),
+        execution_options={"synchronize_session": False},
+    )
+    return mint_link(patient, topic, expires_at=now + FEED_LIVES, now=now)
 
 
 def extend_links(topic: str, *, expires_at: datetime) -> None:

@@ -22,6 +22,7 @@ from scheduler.web.desk import (
     session,
     sign_in,
 )
+from scheduler.web.feeds import patient as patient_feed
 from scheduler.web.guards import Guard, protect
 from scheduler.web.hooks import health
 from scheduler.web.hooks import twilio as twilio_hooks
@@ -38,6 +39,7 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
         (visit_pages, guards.manage_link),
         (twilio_hooks.bp, guards.signed_request),
         (health.bp, guards.public),
+        (patient_feed.bp, guards.public),
         (sign_in.bp, guards.public),
         (board.bp, guards.signed_in),
         (appointments.bp, guards.signed_in),

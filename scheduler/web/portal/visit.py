@@ -6,6 +6,7 @@ from flask import Blueprint, Response, current_app, g, redirect, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from scheduler.audit import service as audit
 from scheduler.booking import notices
 from scheduler.booking.errors import NotOffered, Overtaken, PatientBusy, SlotTaken, WrongState
 from scheduler.booking.models import Appointment, Status
@@ -14,7 +15,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.messaging import consent
-from scheduler.patients.links import open_link
+from scheduler.patients.links import open_link, renew_feed
 from scheduler.plans import service as plans
 from scheduler.web import visitor
 from scheduler.web.fields import read_aware, read_number
@@ -32,7 +33,8 @@ def join(bp: Blueprint) -> None:
 def exchange(token: str) -> ResponseReturnValue:
     """Take a private link's secret and go on under an address without it. Changes no data."""
     now = clock.now()
-    if open_link(token, now=now) is None:
+    link = open_link(token, now=now)
+    if link is None or not link.topic.startswith("appointment:"):
         return render_template("portal/gone.html"), 404
     visitor.open_visit(token, is_booker=False, now=now)
     return redirect(url_for("visit.show"), code=303)
@@ -92,6 +94,25 @@ def calendar_file() -> ResponseReturnValue:
         mimetype="text/calendar",
         headers={"Content-Disposition": 'attachment; filename="appointment.ics"'},
     )
+
+
+@visit.post("/my/visit/dates")
+def subscribe() -> ResponseReturnValue:
+    """Make the address under which a calendar program finds all dates, and show it once."""
+    appointment: Appointment = g.appointment
+    now = clock.now()
+    with transaction():
+        token = renew_feed(appointment.patient, now=now)
+        audit.record(
+            "feed.renewed",
+            f"patient:{appointment.patient_id}",
+            actor=f"patient:{appointment.patient_id}",
+            now=now,
+            patient_id=appointment.patient_id,
+        )
+    config = current_app.extensions["emerge_config"]
+    address = f"{config.public_url}{url_for('feeds.dates', token=token)}"
+    return render_template("portal/dates.html", address=address)
 
 
 @visit.get("/my/visit/move")
