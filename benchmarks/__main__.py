@@ -23,7 +23,7 @@ from scheduler.booking import offers
 from scheduler.booking.errors import SlotTaken
 from scheduler.booking.models import Appointment, Claim
 from scheduler.booking.offers import Audience
-from scheduler.clinic import supply
+from scheduler.clinic import standard, supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db, transaction
 from scheduler.messaging.models import Message
@@ -68,7 +68,7 @@ def build() -> list[int]:
     """Two sites with ten chairs and twelve people, about half full for 60 days; site ids."""
     sites = []
     with transaction():
-        make.services()
+        standard.add_services()
         for code, chairs in (("woburn", 6), ("danvers", 4)):
             site = make.site(code, code.title(), chairs=chairs, starts=2)
             for n in range(3):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from scheduler.accounts.models import Role, Staff
 from scheduler.accounts.passwords import hashed
 from scheduler.booking.models import Appointment
+from scheduler.clinic import standard
 from scheduler.clinic.models import Site
 from scheduler.core.db import db
 from scheduler.patients.models import Pain, Patient
@@ -44,7 +45,7 @@ def at(day: int, hour: int = 10, minute: int = 0) -> datetime:
 
 def clinic(*, chairs: int = 2, chats: bool = True, with_protocol: bool = True) -> Clinic:
     """Two sites with nurses and callers, staff who sign, and the shipped protocol active."""
-    make.services()
+    standard.add_services()
     woburn = make.site(chairs=chairs)
     danvers = make.site("danvers", "Danvers", chairs=chairs)
     nurse_time = make.person(woburn, "Rosa Lima", skills=("nurse",), lanes=3)

@@ -12,7 +12,8 @@ from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment, Authority
 from scheduler.clinic import queries as clinic_queries
 from scheduler.clinic import service as clinic
-from scheduler.clinic.models import NeedKind, Resource, ResourceKind, ServiceCode, Site
+from scheduler.clinic import standard
+from scheduler.clinic.models import Resource, ResourceKind, ServiceCode, Site
 from scheduler.core.db import db
 from scheduler.patients import service as patients
 from scheduler.patients.models import Patient
@@ -28,45 +29,6 @@ def at(hour: int, minute: int = 0, *, days: int = 1) -> datetime:
     """Return a wall time in Woburn, by default the day after the tests' Monday, in UTC."""
     return datetime(2026, 3, 2, tzinfo=UTC).replace(hour=hour, minute=minute) + timedelta(
         days=days, hours=5
-    )
-
-
-def services() -> None:
-    """The four services as the clinic runs them."""
-    infusion = (
-        (NeedKind.CHAIR, 0, 95, None, False),
-        (NeedKind.PERSON, 0, 85, "nurse", False),
-        (NeedKind.STARTS, 15, 30, None, False),
-    )
-    clinic.add_service(
-        ServiceCode.CALL,
-        "Consultation call",
-        visit_minutes=15,
-        notice_minutes=120,
-        horizon_days=30,
-        is_online=True,
-        needs=((NeedKind.PERSON, 0, 15, "calls", True),),
-    )
-    for code, name in (
-        (ServiceCode.FIRST_INFUSION, "First infusion"),
-        (ServiceCode.INFUSION, "Infusion"),
-    ):
-        clinic.add_service(
-            code,
-            name,
-            visit_minutes=85,
-            notice_minutes=24 * 60,
-            horizon_days=180,
-            needs_authority=True,
-            needs=infusion,
-        )
-    clinic.add_service(
-        ServiceCode.CHAT,
-        "Follow-up chat",
-        visit_minutes=20,
-        notice_minutes=120,
-        horizon_days=60,
-        needs=((NeedKind.PERSON, 0, 20, "chats", True),),
     )
 
 
@@ -97,7 +59,7 @@ def person(
 
 def clinic_day(*, chairs: int = 2, callers: int = 1, nurses: int = 1) -> Site:
     """Services and one site with chairs, callers and nurses of three lanes each."""
-    services()
+    standard.add_services()
     where = site(chairs=chairs)
     for number in range(callers):
         person(where, f"Caller {number + 1}")
@@ -157,7 +119,7 @@ def infusion(
 
 def two_sites() -> tuple[Site, Site]:
     """Woburn (Ines takes calls, Rosa is a nurse) and Danvers (Omar takes calls)."""
-    services()
+    standard.add_services()
     woburn, danvers = site(), site("danvers", "Danvers", chairs=1)
     person(woburn, "Ines Roy", skills=("calls", "chats"))
     person(woburn, "Rosa Lima", skills=("nurse",), lanes=3)

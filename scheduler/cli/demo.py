@@ -28,7 +28,8 @@ from scheduler.booking.offers import Audience
 from scheduler.cli import schema
 from scheduler.clinic import queries as sites
 from scheduler.clinic import service as clinic
-from scheduler.clinic.models import NeedKind, Resource, ResourceKind, ServiceCode, Site
+from scheduler.clinic import standard
+from scheduler.clinic.models import Resource, ResourceKind, ServiceCode, Site
 from scheduler.core import clock
 from scheduler.core.db import db, transaction
 from scheduler.core.timespan import instant
@@ -227,7 +228,7 @@ def _build(*, now: datetime) -> _Clinic:
             clinic.add_resource(
                 ResourceKind.CHAIR, f"Chair {number}", site_id=site.id, position=number
             )
-    _services()
+    standard.add_services()
     built = _Clinic(woburn, danvers)
     _staff(built, since=since, now=now)
     shipped = library.import_draft(
@@ -235,45 +236,6 @@ def _build(*, now: datetime) -> _Clinic:
     )
     library.activate(shipped, built.staff["amara"], now=now - BEFORE)
     return built
-
-
-def _services() -> None:
-    infusion = (
-        (NeedKind.CHAIR, 0, 95, None, False),
-        (NeedKind.PERSON, 0, 85, "nurse", False),
-        (NeedKind.STARTS, 15, 30, None, False),
-    )
-    day = 24 * 60
-    clinic.add_service(
-        ServiceCode.CALL,
-        "Consultation call",
-        visit_minutes=15,
-        notice_minutes=120,
-        horizon_days=30,
-        is_online=True,
-        needs=((NeedKind.PERSON, 0, 15, "calls", True),),
-    )
-    for code, name in (
-        (ServiceCode.FIRST_INFUSION, "First infusion"),
-        (ServiceCode.INFUSION, "Infusion"),
-    ):
-        clinic.add_service(
-            code,
-            name,
-            visit_minutes=85,
-            notice_minutes=day,
-            horizon_days=180,
-            needs_authority=True,
-            needs=infusion,
-        )
-    clinic.add_service(
-        ServiceCode.CHAT,
-        "Follow-up chat",
-        visit_minutes=20,
-        notice_minutes=120,
-        horizon_days=60,
-        needs=((NeedKind.PERSON, 0, 20, "chats", True),),
-    )
 
 
 def _staff(built: _Clinic, *, since: date, now: datetime) -> None:

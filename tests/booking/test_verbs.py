@@ -23,6 +23,7 @@ from scheduler.booking.models import Appointment, Claim, Hold, Status
 from scheduler.booking.offers import Audience
 from scheduler.booking.rules import Event
 from scheduler.clinic import service as clinic
+from scheduler.clinic import standard
 from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db
 from scheduler.patients.models import Patient
@@ -207,7 +208,7 @@ def test_an_infusion_without_authority_is_refused(keep: Keep, where: int) -> Non
 
 def test_no_more_ivs_start_in_a_quarter_hour_than_the_site_allows(app: Flask, keep: Keep) -> None:
     with keep():
-        make.services()
+        standard.add_services()
         busy = make.site(chairs=4, starts=2)
         make.person(busy, "Rosa", skills=("nurse",), lanes=3)
         make.person(busy, "Dev", skills=("nurse",), lanes=3)
@@ -220,7 +221,7 @@ def test_no_more_ivs_start_in_a_quarter_hour_than_the_site_allows(app: Flask, ke
 
 def test_a_nurse_watches_three_and_not_four(app: Flask, keep: Keep) -> None:
     with keep():
-        make.services()
+        standard.add_services()
         busy = make.site(chairs=6, starts=6)
         make.person(busy, "Rosa", skills=("nurse",), lanes=3)
         for n in range(3):
@@ -232,7 +233,7 @@ def test_a_nurse_watches_three_and_not_four(app: Flask, keep: Keep) -> None:
 def test_what_fits_by_count_is_booked_although_no_one_lane_is_free(app: Flask, keep: Keep) -> None:
     """Two chairs, visits laid so that each chair has a gap too short: they are re-laid."""
     with keep():
-        make.services()
+        standard.add_services()
         busy = make.site(chairs=2, starts=6)
         make.person(busy, "Rosa", skills=("nurse",), lanes=3)
         first = make.infusion(busy, make.patient("A"), at(8))

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from scheduler.accounts import service as accounts
 from scheduler.accounts.models import Role
 from scheduler.clinic import service as clinic
+from scheduler.clinic import standard
 from scheduler.core import clock as house_clock
 from scheduler.core.db import db
 from scheduler.messaging import lint
@@ -46,7 +47,7 @@ def clinic_by_day(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.undo()  # real time: the processes outside know no other
     now = house_clock.now()
     with keep():
-        make.services()
+        standard.add_services()
         woburn = clinic.add_site(
             "woburn",
             "Woburn",
