@@ -372,6 +372,7 @@ def test_the_board_shows_ready_infusing_recovering_safe_and_gone(
     clear(client, june)
     visit = book_first(client, june)
     deed(client, visit, "before", **before())
+    assert "<p>Kept.</p>" in client.get(f"/desk/session/{visit}").text
     assert "Ready" in client.get("/desk?view=list").text
     deed(client, visit, "start")
     clock.advance(minutes=14)

@@ -1,0 +1,209 @@
+"""A course from the candidate to six visits and the one text, through the product as it runs."""
+
+import re
+from collections.abc import Iterator
+from datetime import time
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from scheduler.accounts import service as accounts
+from scheduler.accounts.models import Role
+from scheduler.clinic import service as clinic
+from scheduler.clinic.models import ServiceCode
+from scheduler.core import clock as house_clock
+from scheduler.core.db import db
+from scheduler.messaging import consent, lint
+from scheduler.patients.models import Pain
+from scheduler.plans import library, protocol
+from scheduler.plans import service as plans
+from scheduler.treatment import vocabulary
+from scheduler.treatment.models import Outcome
+from tests import make
+from tests.conftest import Keep
+from tests.journeys.world import PHONE, World, noon_zone, running, until
+from tests.support import chromium
+
+pytestmark = [pytest.mark.serial, pytest.mark.browser]
+PASSWORD = "quiet-harbor-lamp"
+UNDO_S = 3
+DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [A-Z][a-z]{2} \d+"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium."""
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=chromium.ensure(), args=chromium.LAUNCH_ARGS
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def candidate(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """June, whose call came to "candidate" a moment ago, at a clinic where it is noon now."""
+    monkeypatch.undo()  # real time: the processes outside know no other
+    now = house_clock.now()
+    with keep():
+        make.services()
+        woburn = clinic.add_site(
+            "woburn",
+            "Woburn",
+            zone_name=noon_zone(),
+            address="1 Main Street, Woburn, MA",
+            phone="+17815550134",
+            starts=2,
+        )
+        clinic.open_weekly(woburn, range(7), time(8), time(18), valid_from=make.ALWAYS)
+        for number in (1, 2):
+            clinic.add_resource(
+                make.ResourceKind.CHAIR, f"Chair {number}", site_id=woburn.id, position=number
+            )
+        make.person(woburn, "Ines Roy", skills=("calls", "chats"))
+        make.person(woburn, "Rosa Lima", skills=("nurse",), lanes=3)
+        clinic.choose(woburn, "desk_change_delay_minutes", UNDO_S / 60, actor="operator", now=now)
+        amara = accounts.add_staff(
+            username="amara",
+            name="Dr. Amara Obi",
+            title="MD",
+            role=Role.CLINICIAN,
+            home_site_id=woburn.id,
+            password=PASSWORD,
+            actor="operator",
+            now=now,
+        )
+        library.activate(
+            library.import_draft(protocol.shipped()[0].read_text(), actor="operator", now=now),
+            amara,
+            now=now,
+        )
+        june = make.patient(
+            "June", "Okafor", mobile=PHONE, pain=Pain.CRPS, home_site_id=woburn.id, now=now
+        )
+        consent.grant(
+            june, PHONE, wording="Yes.", source="paper", actor="staff:1", origin="test", now=now
+        )
+        call = plans.book(
+            ServiceCode.CALL,
+            woburn.id,
+            now.replace(minute=0, second=0, microsecond=0) + make.timedelta(hours=1),
+            june,
+            actor="staff:1",
+            now=now,
+            notify=False,
+        )
+        plans.record_call(call, Outcome.CANDIDATE, note=None, actor="staff:1", now=now)
+    with app.app_context():
+        db.engine.dispose()
+
+
+def press(page: Page, name: str) -> None:
+    """Press a button and see the next page say that it was done."""
+    page.get_by_role("button", name=name, exact=True).click()
+    expect(page.locator("#said")).to_be_visible()
+
+
+def clear(page: Page) -> None:
+    """Answer every question with no, and sign."""
+    page.get_by_role("link", name="To clear").click()
+    page.get_by_role("link", name="Clearance of June Okafor").click()
+    for item in vocabulary.CONTRAINDICATIONS:
+        page.locator(f"[name=is_{item.replace('-', '_')}][value=no]").check(force=True)
+    page.get_by_label("Upper value").fill("128")
+    page.get_by_label("Lower value").fill("82")
+    page.get_by_label("Version of the consent that was signed").fill("2026-01")
+    page.get_by_label("Your password, as your signature").fill(PASSWORD)
+    press(page, "Sign: may have a first visit")
+
+
+def sit_through(page: Page) -> None:
+    """Record a session from readiness to the door, on a tablet."""
+    page.get_by_role("link", name="Open the session").click()
+    page.set_viewport_size({"width": 820, "height": 1180})
+    for item in vocabulary.READINESS:
+        page.locator(f"[name=ready-{item}][value=yes]").check(force=True)
+    page.locator("#comfort-mask").check(force=True)
+    page.locator("#baseline-8").check(force=True)
+    page.locator("#before-systolic").fill("126")
+    page.locator("#before-diastolic").fill("80")
+    press(page, "Save")
+    press(page, "Start the infusion")
+    expect(page.locator(".stage-words")).to_contain_text("Infusing 0 of 40")
+    page.locator("#action-reassured").check(force=True)
+    press(page, "Nausea: mild")
+    press(page, "Complete")
+    for item in vocabulary.DISCHARGE:
+        page.locator(f"[name=met-{item}][value=yes]").check(force=True)
+    press(page, "Save")
+    page.locator("#escort").check(force=True)
+    page.get_by_label("Your password, as your signature").fill(PASSWORD)
+    press(page, "Sign: safe to go home")
+    page.locator("#score-4").check(force=True)
+    page.get_by_role("button", name="Record", exact=True).first.click()
+    expect(page.locator(".record-list")).to_contain_text("Pain 4 of 10, after")
+    press(page, "Printed")
+    press(page, "They have left: close the visit")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def hold_the_chat(page: Page) -> None:
+    """Type the answers; the protocol speaks; record."""
+    page.get_by_role("link", name="Chats due").click()
+    page.get_by_role("link", name="Open the chat with June Okafor").click()
+    page.locator("#score-4").check(force=True)
+    page.get_by_label("For how many days").fill("3")
+    page.locator("#relief_holds-0").check(force=True)
+    page.locator("#impression-1").check(force=True)
+    expect(page.locator("#says")).to_contain_text("50 %")
+    press(page, "Record the chat")
+
+
+def test_a_candidate_is_cleared_treated_talked_to_and_has_six_visits_in_one_text(
+    app: Flask,
+    database_url: str,
+    candidate: None,
+    browser: Browser,
+    tmp_path: Path,
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    with running(database_url, tmp_path) as world:
+        # Twilio is not used before a signed text proved that a STOP would reach us.
+        assert world.text_in("+17815550179", "hello") == 200
+        sign_in(page, world)
+        clear(page)
+
+        page.locator("input[name=start]").first.check(force=True)
+        press(page, "Book the visit and its chat")
+        expect(page.locator("#said")).to_contain_text("and the chat after it")
+        until(lambda: world.texts(), "the text of the first visit and its chat")
+        before = len(world.texts())
+
+        sit_through(page)
+        hold_the_chat(page)
+
+        expect(page.get_by_text("6 of 6 dates open")).to_be_visible()
+        page.get_by_label("Your password, as your signature").first.fill(PASSWORD)
+        press(page, "Approve and book all 6")
+        expect(page.get_by_text("6 of 6 booked")).to_be_visible()
+
+        said = until(lambda: world.texts()[before:], "the one text with all dates")
+        assert len(said) == 1
+        assert len(set(re.findall(DAY, said[0]))) == 6, said[0]
+        for text in world.texts():
+            assert lint.telling(re.sub(r"/my/\S+", "", text)) == []
+    context.close()
+
+
+def sign_in(page: Page, world: World) -> None:
+    """Sign in at the desk."""
+    page.goto(f"{world.base}/desk")
+    page.fill("[name=username]", "amara")
+    page.fill("[name=password]", PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(re.compile("/desk"))
