@@ -1,6 +1,7 @@
 """The series optimiser places as well as trying everything would, and says what binds."""
 
 import itertools
+import os
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from scheduler.plans.optimiser import Start, Visit, Wishes, alternatives, place
 
 WOBURN, DANVERS = 1, 2
-CASES = 500
+CASES = 5000 if os.environ.get("EMERGE_PROVE") else 500
 
 
 def start(day: int, minute: int = 600, site: int = WOBURN) -> Start:
