@@ -1,26 +1,28 @@
 """A course from the candidate to six visits and the one text, through the product as it runs."""
 
 import re
+import urllib.request
 from collections.abc import Iterator
 from datetime import time
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from icalendar import Calendar
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import select
 
 from scheduler.accounts import service as accounts
 from scheduler.accounts.models import Role
 from scheduler.clinic import service as clinic
-from scheduler.clinic.models import ServiceCode
+from scheduler.clinic import standard
 from scheduler.core import clock as house_clock
 from scheduler.core.db import db
-from scheduler.messaging import consent, lint
-from scheduler.patients.models import Pain
+from scheduler.messaging import lint
+from scheduler.messaging.models import Message
+from scheduler.messaging.states import State
 from scheduler.plans import library, protocol
-from scheduler.plans import service as plans
 from scheduler.treatment import vocabulary
-from scheduler.treatment.models import Outcome
 from tests import make
 from tests.conftest import Keep
 from tests.journeys.world import PHONE, World, noon_zone, running, until
@@ -44,12 +46,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def candidate(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
-    """June, whose call came to "candidate" a moment ago, at a clinic where it is noon now."""
+def clinic_at_noon(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Woburn, where it is noon now, with a caller, a nurse, a clinician and a protocol in use."""
     monkeypatch.undo()  # real time: the processes outside know no other
     now = house_clock.now()
     with keep():
-        make.services()
+        standard.add_services()
         woburn = clinic.add_site(
             "woburn",
             "Woburn",
@@ -81,24 +83,50 @@ def candidate(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
             amara,
             now=now,
         )
-        june = make.patient(
-            "June", "Okafor", mobile=PHONE, pain=Pain.CRPS, home_site_id=woburn.id, now=now
-        )
-        consent.grant(
-            june, PHONE, wording="Yes.", source="paper", actor="staff:1", origin="test", now=now
-        )
-        call = plans.book(
-            ServiceCode.CALL,
-            woburn.id,
-            now.replace(minute=0, second=0, microsecond=0) + make.timedelta(hours=1),
-            june,
-            actor="staff:1",
-            now=now,
-            notify=False,
-        )
-        plans.record_call(call, Outcome.CANDIDATE, note=None, actor="staff:1", now=now)
     with app.app_context():
         db.engine.dispose()
+
+
+def book_on_a_phone(page: Page, world: World) -> None:
+    """Book a call, agreeing to texts."""
+    page.goto(f"{world.base}/book")
+    page.get_by_label("Woburn").check()
+    page.get_by_role("button", name="Continue").click()
+    page.locator("input[name=start]").first.check(force=True)
+    page.get_by_role("button", name=re.compile("Continue")).click()
+    page.fill("#given_name", "June")
+    page.fill("#family_name", "Okafor")
+    page.fill("#mobile", PHONE)
+    page.get_by_label("CRPS").check()
+    page.locator("input[name=consent]").check()
+    page.get_by_role("button", name=re.compile("Book the call")).click()
+    expect(page.get_by_role("heading", name="Your call is booked")).to_be_visible()
+
+
+def find_a_candidate(page: Page, world: World) -> None:
+    """Record at the desk what the call came to."""
+    page.goto(f"{world.base}/desk/patients")
+    page.fill("#who", "okafor")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="June Okafor").first.click()
+    page.get_by_role("link", name=re.compile(r"\d+:\d\d [AP]M")).first.click()
+    page.get_by_text("Record it now").click()
+    page.get_by_text("Candidate", exact=True).first.click()
+    press(page, "Record the outcome")
+
+
+def dates_in_the_feed(page: Page, world: World, text: str) -> int:
+    """Open the link of the text on the phone, make the calendar address, count its visits."""
+    link = re.search(r"http\S+/my/\S+", text)
+    assert link is not None
+    page.goto(link[0])
+    page.get_by_role("button", name="Keep all my dates in my calendar").click()
+    address = page.locator("a.private-link").inner_text()
+    with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310  our own page
+        entries = Calendar.from_ical(answer.read()).walk("VEVENT")
+    words = " ".join(f"{e['summary']} {e.get('location', '')} {e['description']}" for e in entries)
+    assert lint.telling(words) == []
+    return sum("LOCATION" in e for e in entries)
 
 
 def press(page: Page, name: str) -> None:
@@ -162,10 +190,10 @@ def hold_the_chat(page: Page) -> None:
     press(page, "Record the chat")
 
 
-def test_a_candidate_is_cleared_treated_talked_to_and_has_six_visits_in_one_text(
+def test_from_the_first_tap_to_six_visits_in_one_text_and_one_feed(
     app: Flask,
     database_url: str,
-    candidate: None,
+    clinic_at_noon: None,
     browser: Browser,
     tmp_path: Path,
 ) -> None:
@@ -175,13 +203,18 @@ def test_a_candidate_is_cleared_treated_talked_to_and_has_six_visits_in_one_text
     with running(database_url, tmp_path) as world:
         # Twilio is not used before a signed text proved that a STOP would reach us.
         assert world.text_in("+17815550179", "hello") == 200
+        phone = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
+        hand = phone.new_page()
+        book_on_a_phone(hand, world)
+        until(lambda: len(world.texts()) == 1, "the text of the call")
         sign_in(page, world)
+        find_a_candidate(page, world)
         clear(page)
 
         page.locator("input[name=start]").first.check(force=True)
         press(page, "Book the visit and its chat")
         expect(page.locator("#said")).to_contain_text("and the chat after it")
-        until(lambda: world.texts(), "the text of the first visit and its chat")
+        until(lambda: len(world.texts()) == 2, "the text of the first visit and its chat")
         before = len(world.texts())
 
         sit_through(page)
@@ -195,6 +228,16 @@ def test_a_candidate_is_cleared_treated_talked_to_and_has_six_visits_in_one_text
         said = until(lambda: world.texts()[before:], "the one text with all dates")
         assert len(said) == 1
         assert len(set(re.findall(DAY, said[0]))) == 6, said[0]
+        assert dates_in_the_feed(hand, world, said[0]) == 7  # six, and the first visit
+        with app.app_context():
+            waiting = db.session.scalars(
+                select(Message.send_after)
+                .where(Message.template == "visit-tomorrow", Message.state == State.QUEUED)
+                .order_by(Message.send_after)
+            ).all()
+            db.engine.dispose()
+        assert len(waiting) >= 5  # a visit that is tomorrow has been told already
+        phone.close()
         for text in world.texts():
             assert lint.telling(re.sub(r"/my/\S+", "", text)) == []
     context.close()
