@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
 
+from scheduler.accounts import passwords
 from scheduler.accounts import queries as accounts
 from scheduler.accounts.models import Role
 from scheduler.app import create_app
@@ -91,6 +93,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
     monkeypatch.setattr(house_clock, "now", stopped)
     monkeypatch.setattr(house_clock, "database_now", stopped)
     return stopped
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash with little effort, but where the hashing itself is tested: a sign-in a test adds up."""
+    if "accounts" not in request.path.parts:
+        quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        monkeypatch.setattr(passwords, "_hasher", quick)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from scheduler.booking.models import Appointment
+from scheduler.clinic import service as clinic
 from scheduler.core.db import db
 from scheduler.jobs import deliver
 from scheduler.messaging import consent, queries
@@ -281,6 +282,9 @@ def test_a_one_with_two_open_questions_confirms_neither(
 ) -> None:
     with keep():
         [patient] = db.session.scalars(sa.select(Patient)).all()
+        [appointment] = db.session.scalars(sa.select(Appointment)).all()
+        patient.home_site_id = appointment.site_id  # a site that reminds more than once a day
+        clinic.choose(appointment.site, "texts_a_day", 5, actor="staff:1", now=clock())
         queue(patient, clock(), topic="appointment:99", dedupe_key="other")
     send(app, clock)
     clock.advance(minutes=1)
