@@ -49,6 +49,7 @@ def browser() -> Iterator[Browser]:
 def address(app: Flask) -> Iterator[str]:
     """The app, served; the test's stopped clock is its clock too."""
     server = make_server("localhost", 0, app, threaded=True)
+    server.daemon_threads = False  # closing waits for the requests under way: they use the database
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield f"http://localhost:{server.server_port}"

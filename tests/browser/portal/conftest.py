@@ -23,6 +23,7 @@ document.addEventListener("securitypolicyviolation", (e) =>
 def address(app: Flask, clinics: None) -> Iterator[str]:  # noqa: F811
     """Where the app answers while the test runs."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = False  # closing waits for the requests under way: they use the database
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
