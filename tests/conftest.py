@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from jinja2.bccache import Bucket, BytecodeCache
+from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.orm import Session
 
 from scheduler.accounts import passwords
@@ -19,7 +20,7 @@ from scheduler.app import create_app
 from scheduler.core import clock as house_clock
 from scheduler.core.db import db, transaction
 from tests import make
-from tests.support import databases, postgres
+from tests.support import chromium, databases, postgres
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # Monday, 10:00 AM in Woburn
 
@@ -137,6 +138,17 @@ def keep(app: Flask) -> Keep:
             yield session
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the run: two drivers in one process would clash."""
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(
+            executable_path=str(chromium.ensure()), args=chromium.LAUNCH_ARGS
+        )
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from werkzeug.serving import make_server
 
 from scheduler.accounts import queries as accounts
@@ -32,17 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/browser" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.serial)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the run."""
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(
-            executable_path=str(chromium.ensure()), args=chromium.LAUNCH_ARGS
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """A call from the first tap to the last text, through the product as it runs."""
 
 import re
-from collections.abc import Iterator
 from datetime import time
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from scheduler.accounts import service as accounts
 from scheduler.accounts.models import Role
@@ -20,22 +19,10 @@ from scheduler.messaging import lint
 from tests import make
 from tests.conftest import Keep
 from tests.journeys.world import PHONE, World, noon_zone, running, until
-from tests.support import chromium
 
 pytestmark = [pytest.mark.serial, pytest.mark.browser]
 PASSWORD = "quiet-harbor-lamp"
 UNDO_S = 3
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=chromium.ensure(), args=chromium.LAUNCH_ARGS
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import re
 import urllib.request
-from collections.abc import Iterator
 from datetime import time
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from icalendar import Calendar
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
 from scheduler.accounts import service as accounts
@@ -26,23 +25,11 @@ from scheduler.treatment import vocabulary
 from tests import make
 from tests.conftest import Keep
 from tests.journeys.world import PHONE, World, noon_zone, running, until
-from tests.support import chromium
 
 pytestmark = [pytest.mark.serial, pytest.mark.browser]
 PASSWORD = "quiet-harbor-lamp"
 UNDO_S = 3
 DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [A-Z][a-z]{2} \d+"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=chromium.ensure(), args=chromium.LAUNCH_ARGS
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
