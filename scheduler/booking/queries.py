@@ -130,16 +130,6 @@ def holds_between(
     )
 
 
-def person_of(appointment: Appointment) -> int | None:
-    """Return the resource id of the member of staff who has it."""
-    return placed([appointment])[0].person_id
-
-
-def chair_of(appointment: Appointment) -> int | None:
-    """Return the resource id of the chair it has."""
-    return placed([appointment])[0].chair_id
-
-
 def who_changed(appointment: Appointment) -> str:
     """Say who last changed an appointment and how: "Rosa Lima moved it while you were reading"."""
     return (

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from scheduler.clinic.models import Resource, Site
+from scheduler.clinic.models import Site
 from scheduler.core.db import db
 from scheduler.core.errors import NotFound
 
@@ -22,8 +22,3 @@ def site_called(code: str) -> Site:
     if site is None:
         raise NotFound("We have no clinic of that name.")
     return site
-
-
-def resource_names() -> dict[int, str]:
-    """Return the names of chairs and people by resource id."""
-    return {r.id: r.name for r in db.session.scalars(select(Resource).where(Resource.name != ""))}

@@ -21,12 +21,10 @@ class Settings:
     start_every_minutes: int = 15
     desk_change_delay_minutes: int = 15
     change_at_once_within_hours: int = 24
-    reminder_days_before: int = 1
     quiet_until: time = time(8)
     quiet_from: time = time(21)
     texts_a_day: int = 1
     texts_a_week: int = 3
-    nurse_concurrency: int = 3
     infusion_minutes: int = 40
     recovery_minutes: int = 30
     turnover_minutes: int = 10

@@ -53,8 +53,3 @@ def shown(e164: str) -> str:
     if len(e164) == 12 and e164.startswith("+1"):
         return f"({e164[2:5]}) {e164[5:8]}-{e164[8:]}"
     return e164
-
-
-def is_fictional(e164: str) -> bool:
-    """Say whether a number is one of those reserved for fiction (555-0100 to 555-0199)."""
-    return _FICTIONAL.fullmatch(e164) is not None
