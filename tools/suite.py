@@ -1,8 +1,7 @@
 """Run the whole suite and close with one line that counts it.
 
-Two passes of pytest: what may run side by side, on every core; then, alone, what is marked
-`serial` (races of many processes, browsers), which would disturb and be disturbed. What is marked
-`prove` is left to `make prove`. With arguments (`make test ARGS="-k words"`) they go to both.
+Every core takes tests as it comes free, the long ones first. What is marked `prove` is left to
+`make prove`. Arguments (`make test ARGS="-k words"`) go to pytest.
 """
 
 import os
@@ -16,46 +15,32 @@ from pathlib import Path
 from tests.support import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTHING_COLLECTED = 5
 MOST_WORKERS = 4
 
 
 def main(arguments: list[str]) -> int:
-    """Run both passes; return 0 only if something ran and nothing failed."""
+    """Run it; return 0 only if something ran and nothing failed."""
     try:
         browser = chromium.ensure()
     except chromium.NoBrowser as missing:
         sys.stderr.write(f"{missing}\n")
         return 1
     environment = os.environ | {"CHROMIUM": str(browser), "PYTHONUNBUFFERED": "1"}
-    passes = (
-        [
-            "-n",
-            str(min(MOST_WORKERS, os.cpu_count() or 1)),
-            "--dist",
-            "loadgroup",
-            "-m",
-            "not serial and not prove",
-        ],
-        ["-m", "serial and not prove"],
+    cores = str(min(MOST_WORKERS, os.cpu_count() or 1))
+    returned, counts = _pytest(
+        ["-n", cores, "--dist", "worksteal", "-m", "not prove", *arguments], environment
     )
-    counts: Counter[str] = Counter()
-    honest = True
-    for options in passes:
-        returned, seen = _pytest([*options, *arguments], environment)
-        counts += seen
-        honest = honest and returned in (0, NOTHING_COLLECTED)
     ran = counts["passed"] + counts["failed"]
     if not ran:
         sys.stderr.write("No test ran.\n")
     sys.stdout.write(
         f"\n{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped\n"
     )
-    return 0 if honest and ran and not counts["failed"] else 1
+    return 0 if returned == 0 and ran and not counts["failed"] else 1
 
 
 def _pytest(arguments: list[str], environment: dict[str, str]) -> tuple[int, Counter[str]]:
-    """Run one pass; return pytest's exit code and what it counted. An error is a failure."""
+    """Run pytest; return its exit code and what it counted. An error is a failure."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]

@@ -17,6 +17,9 @@ from tests.support import chromium
 
 OpenPage = Callable[..., Page]
 
+#: A desk, a tablet and a small phone.
+WIDTHS = (1280, 1024, 360)
+
 #: Said before anything of the page runs: what the policy refuses is remembered.
 _WATCH = """
 window.breaches = [];
@@ -31,7 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.serial)
 
 
 @pytest.fixture
@@ -97,10 +99,25 @@ def desk_page(open_page: OpenPage, keep: Keep) -> OpenPage:
 
 
 def faults(page: Page) -> list[str]:
-    """Return what the accessibility checker finds on a page, one line each."""
+    """Return what is wrong with a page as it stands: at each width, by day and by night.
+
+    The page is loaded once; only its window and its colours change. By night the accessibility
+    checker looks at colours alone, for nothing else can differ.
+    """
     page.evaluate(chromium.axe_source())
-    found = page.evaluate("axe.run()")
-    return [
-        f"{v['id']} ({v['impact']}): {v['nodes'][0]['target']} {v['nodes'][0]['failureSummary']}"
-        for v in found["violations"]
-    ]
+    found: list[str] = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        found += [f"{width}: {beyond} pixels too wide"] if beyond > 0 else []
+        for scheme, rules in (("light", "{}"), ("dark", "{runOnly: ['cat.color']}")):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            found += [
+                f"{width} {scheme}: {v['id']} ({v['impact']}): {node['html'][:120]}"
+                f" {node['failureSummary'][:200]}"
+                for v in page.evaluate(f"axe.run({rules})")["violations"]
+                for node in v["nodes"]
+            ]
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+    return found

@@ -13,8 +13,6 @@ from config import ROOT
 from tests.journeys.world import answers, free_port, until
 from tests.support import databases
 
-pytestmark = pytest.mark.serial
-
 
 def start(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
     """Start it as `make run` does, on a database that has everything but people."""

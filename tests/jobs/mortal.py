@@ -1,19 +1,18 @@
-"""A worker that dies at a step of its choosing: run in a process of its own.
-
-    python -m tests.jobs.mortal STEP POLICY CHANNEL DATABASE_URL PROVIDER
+"""A worker that dies at a step of its choosing, in a process of its own (see `start`).
 
 It dies by its own SIGKILL, from events of the database session and a wrapped sender; the product
 has no switch for that. POLICY is "ours", or one of the two that promises.md says must fail:
 "mark-after" (nothing is written down before the call) and "mark-before" (sent is written first).
 """
 
+import multiprocessing
 import os
 import random
 import signal
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from sqlalchemy import event
@@ -32,6 +31,7 @@ from scheduler.messaging.senders.outcomes import Outcome, Sender, Trace
 from scheduler.messaging.senders.smtp import SmtpMail
 from scheduler.messaging.senders.twilio import TwilioTexts
 from scheduler.messaging.states import Channel, State
+from tests.races import PRELOADED
 from tests.support import databases, twilio_server
 
 #: In the order they are passed. The two in the middle are struck by the provider instead.
@@ -185,9 +185,20 @@ def mail(port: int) -> SmtpMail:
     )
 
 
-def main(step: str, policy: str, channel: str, url: str, provider: str) -> None:
+def start(step: str, policy: str, channel: str, url: str, provider: str) -> ForkServerProcess:
+    """Start a mortal worker; its `exitcode` tells how it went."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    worker = context.Process(
+        target=_main, args=(step, policy, channel, url, provider, databases.KEYS)
+    )
+    worker.start()
+    return worker
+
+
+def _main(step: str, policy: str, channel: str, url: str, provider: str, keys: str) -> None:
     """Send until death, or until nothing is due."""
-    app = create_app(databases.config(url, keys=os.environ["EMERGE_TEST_KEYS"]))
+    app = create_app(databases.config(url, keys=keys))
     carrier = Mortal(sender(channel, provider), step)
     with app.app_context():
         follow(policy)
@@ -205,7 +216,3 @@ def main(step: str, policy: str, channel: str, url: str, provider: str) -> None:
                 jitter=random.Random(1),
             )
         )
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -3,19 +3,16 @@
 Truth is what the servers that play the providers have written to the disk.
 """
 
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
 
-from config import ROOT
 from scheduler.app import create_app
 from scheduler.core import clock
 from scheduler.core.db import db, let_go, transaction
@@ -30,8 +27,6 @@ from tests.support.smtp_server import SmtpServer
 from tests.support.twilio_server import TwilioServer
 
 MESSAGES = 5
-
-pytestmark = pytest.mark.serial
 
 
 @dataclass
@@ -143,14 +138,6 @@ def _queue_all(provider: Provider, now: datetime) -> None:
 
 
 def _run_mortal(url: str, provider: Provider, step: str, policy: str) -> bool:
-    worker = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tests.jobs.mortal"),
-            *(step, policy, provider.channel, url, provider.address),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "EMERGE_TEST_KEYS": databases.KEYS},
-    )
     seen = Counter[str]()
 
     def kill_at_third(name: str) -> Callable[[], None]:
@@ -158,16 +145,17 @@ def _run_mortal(url: str, provider: Provider, step: str, policy: str) -> bool:
             seen[name] += 1
             if seen[name] == mortal.DIES_AT_MESSAGE and step == name:
                 worker.kill()
-                worker.wait()
+                wait([worker.sentinel])
 
         return count
 
     provider.strike_when_read(kill_at_third("words written"))
     provider.strike_when_taken(kill_at_third("taken, not answered"))
-    killed = worker.wait(timeout=60) == -signal.SIGKILL
+    worker = mortal.start(step, policy, provider.channel, url, provider.address)
+    worker.join(timeout=60)
     provider.strike_when_read(lambda: None)
     provider.strike_when_taken(lambda: None)
-    return killed
+    return worker.exitcode == -signal.SIGKILL
 
 
 def _finish(provider: Provider, now: datetime) -> tuple[int, int]:

@@ -21,7 +21,6 @@ from scheduler.messaging.states import State
 from tests.messaging.kit import ana
 from tests.support import databases
 
-pytestmark = pytest.mark.serial
 PATIENCE = 30.0  # seconds, then something is wrong
 
 

@@ -20,7 +20,7 @@ from tests import make
 from tests.conftest import Keep
 from tests.journeys.world import PHONE, World, noon_zone, running, until
 
-pytestmark = [pytest.mark.serial, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 PASSWORD = "quiet-harbor-lamp"
 UNDO_S = 3
 

@@ -26,7 +26,7 @@ from tests import make
 from tests.conftest import Keep
 from tests.journeys.world import PHONE, World, noon_zone, running, until
 
-pytestmark = [pytest.mark.serial, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 PASSWORD = "quiet-harbor-lamp"
 UNDO_S = 3
 DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [A-Z][a-z]{2} \d+"

@@ -23,6 +23,7 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db, transaction
 from scheduler.core.errors import Refusal
 from scheduler.patients.models import Patient
+from tests.races import PRELOADED
 from tests.support import databases
 
 PROCESSES = 32
@@ -71,7 +72,7 @@ def rush(
 ) -> Race:
     """Let one process per patient book the same start; return what each met."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.races.bookers"])
+    context.set_forkserver_preload(PRELOADED)
     barrier = context.Barrier(len(patient_ids))
     results = context.Queue()
     children = [

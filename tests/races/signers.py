@@ -21,13 +21,14 @@ from scheduler.core.errors import Refusal
 from scheduler.plans import approval, scheduling
 from scheduler.plans.models import Plan
 from scheduler.plans.scheduling import Choice
+from tests.races import PRELOADED
 from tests.support import databases
 
 
 def race(children: Sequence[tuple[Callable[..., str], tuple[Any, ...]]], url: str) -> list[str]:
     """Let each deed begin at one instant in a process of its own; return what each met."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.races.signers"])
+    context.set_forkserver_preload(PRELOADED)
     barrier = context.Barrier(len(children))
     results = context.Queue()
     started = [

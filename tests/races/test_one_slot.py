@@ -12,7 +12,6 @@ from tests import make
 from tests.conftest import Keep
 from tests.races.bookers import PROCESSES, Race, rush
 
-pytestmark = pytest.mark.serial
 #: How many slots the crowd wants one after the other; at full size, for `make prove`, eight.
 SLOTS = 8 if os.environ.get("EMERGE_PROVE") else 1
 

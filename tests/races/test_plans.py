@@ -15,8 +15,6 @@ from tests.conftest import Keep
 from tests.course import at
 from tests.races.signers import approve, dying, race, schedule
 
-pytestmark = pytest.mark.serial
-
 
 @pytest.fixture
 def where(app: Flask, keep: Keep) -> course.Clinic:

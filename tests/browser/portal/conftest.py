@@ -9,7 +9,7 @@ from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 from werkzeug.serving import make_server
 
-from tests.support import chromium
+from tests.browser.conftest import faults
 from tests.web.portal.conftest import clinics  # noqa: F401  the same small clinic
 
 WATCH = """
@@ -55,15 +55,8 @@ class Phone:
         return [(asked.url, sum(asked.sizes()[part] for part in _PARTS)) for asked in self.requests]
 
     def axe(self) -> list[str]:
-        """Return what the accessibility checker finds on this page, best practices included."""
-        if not self.page.evaluate("() => 'axe' in window"):
-            self.page.evaluate(chromium.axe_source())
-        found = self.page.evaluate("async () => (await axe.run(document)).violations")
-        return [
-            f"{self.path}: {v['id']} {n['html'][:120]} {n['failureSummary'][:200]}"
-            for v in found
-            for n in v["nodes"]
-        ]
+        """Return what is wrong with this page at each width, by day and by night."""
+        return [f"{self.path}: {fault}" for fault in faults(self.page)]
 
 
 Opener = Callable[..., Phone]

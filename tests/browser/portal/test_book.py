@@ -9,8 +9,6 @@ from scheduler.booking.models import Appointment
 from scheduler.core.db import db
 from tests.browser.portal.conftest import Opener, Phone
 
-pytestmark = [pytest.mark.browser, pytest.mark.serial]
-
 
 class Counted:
     """A page whose interactions are counted: one for each press or field filled."""
