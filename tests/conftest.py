@@ -17,8 +17,10 @@ from scheduler.accounts import passwords
 from scheduler.accounts import queries as accounts
 from scheduler.accounts.models import Role
 from scheduler.app import create_app
+from scheduler.clinic import supply
 from scheduler.core import clock as house_clock
 from scheduler.core.db import db, transaction
+from scheduler.core.sealed import keyring
 from tests import make
 from tests.support import chromium, databases, postgres
 
@@ -123,13 +125,33 @@ def settings() -> dict[str, object]:
     return {}
 
 
-@pytest.fixture
-def app(database_url: str, clock: StoppedClock, settings: dict[str, object]) -> Iterator[Flask]:
-    """The app on a fresh database, with no context open: requests make their own."""
-    app = create_app(databases.config(database_url, **settings))
+def built(url: str, settings: dict[str, object]) -> Flask:
+    """An app of the test's own."""
+    app = create_app(databases.config(url, **settings))
     app.testing = True
     app.jinja_env.bytecode_cache = Compiled()
+    return app
+
+
+@pytest.fixture(scope="session")
+def apps() -> dict[str, Flask]:
+    """The apps of this run by address and settings; one with its statements compiled is dear."""
+    return {}
+
+
+@pytest.fixture
+def app(
+    apps: dict[str, Flask], database_url: str, clock: StoppedClock, settings: dict[str, object]
+) -> Iterator[Flask]:
+    """The app on a fresh database, with no context open: requests make their own."""
+    name = f"{database_url} {sorted(settings.items())}"
+    app = apps[name] = apps.get(name) or built(database_url, settings)
+    keyring.configure(databases.KEYS)
+    supply._kept.clear()  # its version begins anew with the database
+    config, extensions = dict(app.config), dict(app.extensions)
     yield app
+    app.config.update(config)
+    app.extensions.update(extensions)
     with app.app_context():
         db.engine.dispose()
 

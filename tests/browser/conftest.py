@@ -14,6 +14,7 @@ from scheduler.accounts.models import Role
 from tests import make
 from tests.conftest import Keep
 from tests.support import chromium
+from tests.support.databases import SqliteTemplate
 
 OpenPage = Callable[..., Page]
 
@@ -34,6 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture
+def database_url(sqlite_template: SqliteTemplate) -> Iterator[str]:
+    """The address of a fresh database of one kind: what is new here is in front of the server.
+
+    The same deeds are done on both kinds by tests/web, and from a browser by tests/journeys.
+    """
+    with sqlite_template.fresh() as url:
+        yield url
 
 
 @pytest.fixture
@@ -110,7 +121,10 @@ def faults(page: Page) -> list[str]:
         page.set_viewport_size({"width": width, "height": 800})
         beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         found += [f"{width}: {beyond} pixels too wide"] if beyond > 0 else []
-        for scheme, rules in (("light", "{}"), ("dark", "{runOnly: ['cat.color']}")):
+        for scheme, rules in (
+            ("light", "{}"),
+            ("dark", "{runOnly: ['color-contrast', 'link-in-text-block']}"),
+        ):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             found += [
                 f"{width} {scheme}: {v['id']} ({v['impact']}): {node['html'][:120]}"

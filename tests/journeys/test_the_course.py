@@ -222,7 +222,6 @@ def test_from_the_first_tap_to_six_visits_in_one_text_and_one_feed(
                 .where(Message.template == "visit-tomorrow", Message.state == State.QUEUED)
                 .order_by(Message.send_after)
             ).all()
-            db.engine.dispose()
         assert len(waiting) >= 5  # a visit that is tomorrow has been told already
         phone.close()
         for text in world.texts():

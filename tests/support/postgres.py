@@ -43,6 +43,8 @@ synchronous_commit = off
 full_page_writes = off
 max_connections = 200
 shared_buffers = 64MB
+autovacuum = off
+jit = off
 """
 START_LIMIT_S = 60
 WATCH_EVERY_S = 0.3

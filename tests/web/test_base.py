@@ -1,17 +1,22 @@
 """What holds for every page."""
 
+from collections.abc import Iterator
+
 import pytest
 import sqlalchemy as sa
 from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 
+from scheduler.core.db import db
 from scheduler.core.errors import Stale
 from scheduler.web import guards
+from tests.conftest import StoppedClock, built
 
 
 @pytest.fixture
-def app(app: Flask) -> Flask:
-    """The app with a few pages that fail."""
+def app(database_url: str, clock: StoppedClock) -> Iterator[Flask]:
+    """An app of its own with a few pages that fail."""
+    app = built(database_url, {})
     bp = Blueprint("trial", __name__)
 
     @bp.get("/trial/refused")
@@ -32,7 +37,9 @@ def app(app: Flask) -> Flask:
 
     app.register_blueprint(guards.protect(bp, guards.public))
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return app
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 def test_every_answer_forbids_foreign_and_inline_code(client: FlaskClient) -> None:

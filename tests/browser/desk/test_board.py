@@ -142,7 +142,6 @@ def test_the_slash_key_finds(desk_page: OpenPage) -> None:
     assert "0122" not in page.url
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_pages_are_accessible_and_never_wider_than_the_screen(
     desk_page: OpenPage, app: Flask
 ) -> None:

@@ -46,7 +46,6 @@ def pages(keep: Keep, clock: StoppedClock, app: Flask) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_every_page_of_a_course_is_for_everybody_and_fits_its_screen(
     desk_page: OpenPage, pages: dict[str, str]
 ) -> None:

@@ -1,23 +1,13 @@
-"""How the portal looks and weighs, in a real browser. The database makes no difference here."""
-
-from collections.abc import Iterator
+"""How the portal looks and weighs, in a real browser."""
 
 import pytest
 
 from tests.browser.portal.conftest import Opener, Phone
 from tests.browser.portal.test_book import fill_details
-from tests.support.databases import SqliteTemplate
 
 MOST_REQUESTS = 8
 MOST_BYTES = 80 * 1024
 SMALLEST_TARGET = 44
-
-
-@pytest.fixture
-def database_url(sqlite_template: SqliteTemplate) -> Iterator[str]:
-    """The address of a fresh database of one kind."""
-    with sqlite_template.fresh() as url:
-        yield url
 
 
 def walk(phone: Phone) -> list[str]:
