@@ -16,11 +16,22 @@ from scheduler.availability.grid import STEP
 from scheduler.availability.lanes import Piece, place
 from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken
 from scheduler.booking.models import Claim, Hold
-from scheduler.booking.offers import Audience, Busy, Room, bounds, busy_claims, lanes_of
+from scheduler.booking.offers import (
+    Audience,
+    Busy,
+    Room,
+    bounds,
+    busy_claims,
+    lanes_of,
+    taken_by,
+)
+from scheduler.booking.reasons import sentence, time_against
 from scheduler.clinic.models import NeedKind, Resource
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
 from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan, day_span
+
+TAKEN = "That time has just been taken. Please choose another."
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,7 @@ def choose(
         PatientBusy: the patient has another appointment then.
         SlotTaken: the time is there but somebody has it.
     """
-    site, offering = wish.site, wish.offering
+    site = wish.site
     day = day_span(wish.starts_at.astimezone(site.zone).date(), site.zone)
     lanes = lanes_of(site)
     if wish.patient_lane is not None:
@@ -134,23 +145,43 @@ def choose(
     busy = busy_claims(
         lanes, day.start, day.end, now=now, but_appointment=but_appointment, but_hold=but_hold
     )
-    room = Room(site, wish.starts_at, wish.starts_at + STEP, busy)
+    room = Room(site, wish.starts_at, wish.starts_at + STEP, taken_by(busy))
     step = _allowed(wish, room, now=judged_at, audience=audience)
     if wish.patient_lane is not None:
         theirs = [b for b in busy if b.lane_id == wish.patient_lane]
         if any(b.span.overlaps(wish.stay) for b in theirs):
             raise PatientBusy("They have another appointment at that time.")
+    try:
+        choices = _choices(wish, room, step, busy, now=now)
+    except SlotTaken:
+        if audience is Audience.ONLINE:
+            raise
+        raise SlotTaken(_in_words(wish, room) or TAKEN) from None
+    if wish.patient_lane is not None:
+        choices.append(Choice(wish.patient_lane, wish.stay))
+    return choices
+
+
+def _choices(
+    wish: Wish, room: Room, step: int, busy: Sequence[Busy], *, now: datetime
+) -> list[Choice]:
     choices: list[Choice] = []
-    for need in offering.needs:
+    for need in wish.offering.needs:
         if need.kind is NeedKind.CHAIR:
             choices.append(_chair(wish, need, room, step, busy, now=now))
         elif need.kind is NeedKind.STARTS:
             choices.append(_start(wish, need, room, step))
         else:
             choices.extend(_person(wish, need, room, step, busy, now=now))
-    if wish.patient_lane is not None:
-        choices.append(Choice(wish.patient_lane, wish.stay))
     return choices
+
+
+def _in_words(wish: Wish, room: Room) -> str:
+    """Return what the site's time has against a wish, as a sentence; empty when nothing."""
+    against = time_against(
+        room, wish.offering, wish.starts_at, person_id=wish.person_id, chair_id=wish.chair_id
+    )
+    return sentence([reason.words for reason in against])
 
 
 def _allowed(wish: Wish, room: Room, *, now: datetime, audience: Audience) -> int:
@@ -174,7 +205,9 @@ def _allowed(wish: Wish, room: Room, *, now: datetime, audience: Audience) -> in
         )
     step = room.grid.step(wish.starts_at)
     if not bits.lasting(room.open, offering.visit_minutes // 5) >> step & 1:
-        raise NotOffered(f"{site.name} is not open for all of that time.")
+        if audience is Audience.ONLINE:
+            raise NotOffered(f"{site.name} is not open for all of that time.")
+        raise NotOffered(_in_words(wish, room))
     return step
 
 
@@ -194,7 +227,7 @@ def _chair(
         lane = relane(wish.site.chairs, span, busy, now=now)
         if lane is not None:
             return Choice(lane, span)
-    raise SlotTaken("That time has just been taken. Please choose another.")
+    raise SlotTaken(TAKEN)
 
 
 def _start(wish: Wish, need: Need, room: Room, step: int) -> Choice:
@@ -215,7 +248,7 @@ def _person(
         raise NotOffered("Nobody who can do this works there.")
     able = [p for p in wish.site.people if people.get(p.id, 0) >> step & 1]
     if not able:
-        raise SlotTaken("That time has just been taken. Please choose another.")
+        raise SlotTaken(TAKEN)
     # The least busy that day first, so that one nurse does not get them all.
     load = {p.id: sum(1 for b in busy if b.lane_id in p.lanes) for p in able}
     for person in sorted(able, key=lambda p: (load[p.id], p.id)):
@@ -227,7 +260,7 @@ def _person(
         lane_id = relane((person,), span, busy, now=now)
         if lane_id is not None:
             return [Choice(lane_id, span)]
-    raise SlotTaken("That time has just been taken. Please choose another.")
+    raise SlotTaken(TAKEN)
 
 
 def relane(

@@ -5,20 +5,21 @@ time of one site over one span; `starts` are where a service fits in it.
 """
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import aliased
 
 from scheduler.availability import grid as bits
-from scheduler.availability.grid import STEP, Grid
+from scheduler.availability.grid import STEP, STEP_SECONDS, Grid
 from scheduler.booking.models import LONGEST_CLAIM_HOURS, Claim, Hold
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
-from scheduler.core.db import db
+from scheduler.core.db import db, epoch_seconds
 from scheduler.core.timespan import TimeSpan, day_span
 
 LOOK_BACK = timedelta(hours=LONGEST_CLAIM_HOURS)
@@ -31,7 +32,7 @@ class Audience(enum.StrEnum):
     DESK = "desk"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Offer:
     """A start that could be booked: `free` of `of` chairs (or people) could take it."""
 
@@ -103,12 +104,62 @@ def busy_claims(
     ]
 
 
+#: By lane, the (first, end) five-minute steps since 1970 that are taken.
+Taken = Mapping[int, Sequence[tuple[int, int]]]
+
+
+def taken_steps(
+    lanes: Iterable[int],
+    since: datetime,
+    until: datetime,
+    *,
+    now: datetime,
+    but_appointment: int | None = None,
+    but_hold: int | None = None,
+) -> dict[int, list[tuple[int, int]]]:
+    """Return what `busy_claims` returns as bare numbers, for weeks at a time.
+
+    The database counts the seconds, for making two dates of every row took most of the time.
+    """
+    over = select(Hold.id).where(Hold.expires_at <= now)
+    wanted = [
+        Claim.lane_id.in_(list(lanes)),
+        Claim.starts_at < until,
+        Claim.starts_at > since - LOOK_BACK,
+        Claim.ends_at > since,
+        or_(Claim.hold_id.is_(None), Claim.hold_id.not_in(over)),
+    ]
+    if but_appointment is not None:
+        wanted.append(or_(Claim.appointment_id.is_(None), Claim.appointment_id != but_appointment))
+    if but_hold is not None:
+        wanted.append(or_(Claim.hold_id.is_(None), Claim.hold_id != but_hold))
+    rows = db.session.execute(
+        select(Claim.lane_id, epoch_seconds(Claim.starts_at), epoch_seconds(Claim.ends_at)).where(
+            *wanted
+        )
+    )
+    taken: dict[int, list[tuple[int, int]]] = {}
+    for lane, start, end in rows.all():
+        taken.setdefault(lane, []).append((start // STEP_SECONDS, -(-end // STEP_SECONDS)))
+    return taken
+
+
+def taken_by(claims: Iterable[Busy]) -> dict[int, list[tuple[int, int]]]:
+    """Return claims that were read already as numbers."""
+    taken: dict[int, list[tuple[int, int]]] = {}
+    for claim in claims:
+        span = (
+            int(claim.span.start.timestamp()) // STEP_SECONDS,
+            -(-int(claim.span.end.timestamp()) // STEP_SECONDS),
+        )
+        taken.setdefault(claim.lane_id, []).append(span)
+    return taken
+
+
 class Room:
     """The free time of one site over one span, as bit sets; asked by service."""
 
-    def __init__(
-        self, site: SiteSupply, since: datetime, until: datetime, claims: Sequence[Busy]
-    ) -> None:
+    def __init__(self, site: SiteSupply, since: datetime, until: datetime, taken: Taken) -> None:
         first, days = clinic_supply.local_days(since, until, site.zone)
         # Whole local days, so that a stay that begins inside reaches past the end of the span.
         self.grid = Grid.over(
@@ -117,15 +168,20 @@ class Room:
         )
         self.site = site
         self._first, self._days = first, days
-        self._busy: dict[int, list[TimeSpan]] = {}
-        for claim in claims:
-            self._busy.setdefault(claim.lane_id, []).append(claim.span)
+        self._origin = int(self.grid.origin.timestamp()) // STEP_SECONDS
+        self._taken = taken
+        self._lanes: dict[int, int] = {}
+        self._here: dict[int, int] = {}
         shut = bits.mask((c.span for c in site.closures), self.grid)
         self.open = bits.mask(site.open_spans(first, days), self.grid) & ~shut
 
     def lane(self, lane_id: int) -> int:
         """Return the busy steps of one lane."""
-        return bits.mask(self._busy.get(lane_id, ()), self.grid)
+        if lane_id not in self._lanes:
+            origin = self._origin
+            runs = ((a - origin, b - origin) for a, b in self._taken.get(lane_id, ()))
+            self._lanes[lane_id] = bits.runs(runs, self.grid.size)
+        return self._lanes[lane_id]
 
     def chair(self, chair: Unit) -> int:
         """Return the steps at which a chair is taken or shut."""
@@ -133,16 +189,23 @@ class Room:
 
     def person_free(self, person: Unit, need: Need) -> int:
         """Return the steps at which a person is here and has a lane (or all of them) to give."""
-        here = bits.mask(self.site.shift_spans(person, self._first, self._days), self.grid)
-        here &= ~bits.mask((a.span for a in person.away), self.grid)
         lanes = [self.lane(lane) for lane in person.lanes]
-        return here & ~(bits.any_busy(lanes) if need.all_lanes else bits.full(lanes))
+        return self._is_here(person) & ~(
+            bits.any_busy(lanes) if need.all_lanes else bits.full(lanes)
+        )
+
+    def _is_here(self, person: Unit) -> int:
+        if person.id not in self._here:
+            here = bits.mask(self.site.shift_spans(person, self._first, self._days), self.grid)
+            here &= ~bits.mask((a.span for a in person.away), self.grid)
+            self._here[person.id] = here
+        return self._here[person.id]
 
     def chairs_from(self, need: Need, chair_id: int | None = None) -> int:
         """Return the starts from which the site's chairs have room for the need."""
         chairs = [c for c in self.site.chairs if chair_id in (None, c.id)]
         free = self.grid.all & ~bits.full(self.chair(c) for c in chairs) if chairs else 0
-        return self._from(free, need)
+        return self._from(free, need) if chairs else 0
 
     def people_from(self, need: Need, person_id: int | None = None) -> dict[int, int]:
         """Return, by person, the starts from which that person can do it."""
@@ -154,15 +217,10 @@ class Room:
 
     def starts_from(self, need: Need) -> int:
         """Return the starts whose IV start falls in a quarter-hour with room."""
-        quarter = 3
         free = self.grid.all & ~bits.full(self.lane(lane) for lane in self.site.starts.lanes)
-        result = 0
-        offset = need.from_minute // 5
-        for step in bits.steps_in(bits.every(15, self.grid)):
-            if free >> step & 1:
-                window = ((1 << quarter) - 1) << step
-                result |= window >> offset
-        return result & self.grid.all
+        quarters = free & bits.every(15, self.grid)  # a start takes its quarter-hour whole
+        anywhere_in = quarters | quarters << 1 | quarters << 2
+        return anywhere_in >> need.from_minute // 5 & self.grid.all
 
     def starts(
         self,
@@ -187,26 +245,26 @@ class Room:
             )
         return fits
 
-    def count(self, offering: Offering, step: int) -> tuple[int, int]:
-        """Return how many chairs (or, without a chair, people) could take this start, of how many.
+    def spare(self, offering: Offering) -> list[int]:
+        """Return as many masks as there are chairs (or, without a chair, people to do it).
 
-        Lanes of a pool are interchangeable, so the count is the capacity less the busiest step.
+        A start is set in as many of them as could take it. Lanes of a pool are interchangeable,
+        so of n chairs those are free for a stay that its busiest step leaves: a start is in the
+        k-th mask when fewer than k of them are busy throughout.
         """
         need = offering.need(NeedKind.CHAIR)
         if need is not None:
-            window = self._window(need, step)
-            masks = [self.chair(c) & window for c in self.site.chairs]
-            load = max((sum(m >> s & 1 for m in masks) for s in bits.steps_in(window)), default=0)
-            return len(masks) - load, len(masks)
+            levels = bits.loads([self.chair(c) for c in self.site.chairs])
+            return [self._from(self.grid.all & ~level, need) for level in levels]
         person_need = offering.need(NeedKind.PERSON)
         if person_need is None:
-            return 1, 1
-        people = self.people_from(person_need)
-        return sum(mask >> step & 1 for mask in people.values()), len(people)
+            return [self.grid.all]
+        return list(self.people_from(person_need).values())
 
-    def _window(self, need: Need, step: int) -> int:
-        length = (need.until_minute - need.from_minute) // 5
-        return ((1 << length) - 1) << (step + need.from_minute // 5)
+    def between(self, since: datetime, until: datetime) -> int:
+        """Return the steps whose moment is in [since, until)."""
+        span = (self.grid.step_after(since), self.grid.step_after(until))
+        return bits.runs([span], self.grid.size)
 
     def _from(self, free: int, need: Need) -> int:
         length = (need.until_minute - need.from_minute) // 5
@@ -227,17 +285,15 @@ def room(
 ) -> Room:
     """Return the free time of a site over the local days that a span touches: one query."""
     first, days = clinic_supply.local_days(since, until, site.zone)
-    start = day_span(first, site.zone).start
-    end = day_span(first + timedelta(days=days - 1), site.zone).end
-    claims = busy_claims(
+    taken = taken_steps(
         [*lanes_of(site), *([patient_lane] if patient_lane else [])],
-        start,
-        end,
+        day_span(first, site.zone).start,
+        day_span(first + timedelta(days=days - 1), site.zone).end,
         now=now,
         but_appointment=but_appointment,
         but_hold=but_hold,
     )
-    return Room(site, since, until, claims)
+    return Room(site, since, until, taken)
 
 
 def lanes_of(site: SiteSupply) -> list[int]:
@@ -278,11 +334,14 @@ def find(
         )
         starts = free.starts(offering, person_id=person_id, patient_lane=patient_lane)
         starts &= bits.every(site.settings.start_every_minutes, free.grid)
-        for step in bits.steps_in(starts):
-            moment = free.grid.moment(step)
-            if since <= moment < until:
-                offers.append(Offer(moment, site_id, service, *free.count(offering, step)))
-    return sorted(offers)
+        starts &= free.between(since, until)
+        spare = free.spare(offering)
+        offers += [
+            Offer(free.grid.moment(step), site_id, service, count, len(spare))
+            for step, count in bits.tally(spare, starts)
+        ]
+    offers.sort(key=attrgetter("starts_at", "site_id"))
+    return offers
 
 
 def counts(
@@ -311,10 +370,11 @@ def counts(
             site, low, high - STEP, now=now, but_appointment=but_appointment, but_hold=but_hold
         )
         starts = free.starts(offering) & bits.every(site.settings.start_every_minutes, free.grid)
-        for step in bits.steps_in(starts):
-            moment = free.grid.moment(step)
-            if low <= moment < high:
-                result[moment.astimezone(site.zone).date(), site_id] += 1
+        starts &= free.between(low, high)
+        for n in range(days):
+            day = first + timedelta(days=n)
+            of_day = day_span(day, site.zone)
+            result[day, site_id] = (starts & free.between(of_day.start, of_day.end)).bit_count()
     return result
 
 
@@ -381,7 +441,7 @@ def bounds(
 
 def capacity_that_day(offering: Offering, site: SiteSupply, moment: datetime) -> int:
     """Return how many bookings of a service a whole empty day could start, over all its people."""
-    free = Room(site, moment, moment + STEP, ())
+    free = Room(site, moment, moment + STEP, {})
     quarter = bits.every(site.settings.start_every_minutes, free.grid)
     open_starts = bits.lasting(free.open, offering.visit_minutes // 5) & quarter
     need = offering.need(NeedKind.PERSON)

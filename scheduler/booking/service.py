@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.audit import service as audit
 from scheduler.booking import notices, queries, rules
-from scheduler.booking.allocation import Choice, Wish, candidates, choose, lock
+from scheduler.booking.allocation import TAKEN, Choice, Wish, candidates, choose, lock
 from scheduler.booking.errors import (
     HoldGone,
     NoAuthority,
@@ -37,7 +37,6 @@ from scheduler.core.timespan import wall_text
 from scheduler.core.tokens import public_id
 from scheduler.patients.models import Patient
 
-TAKEN = "That time has just been taken. Please choose another."
 TOO_CLOSE = "Another visit like this is within two days of it. A clinician may allow that."
 
 

@@ -2,13 +2,15 @@
 
 from flask import Flask
 
-from scheduler.cli import demo, keys, people, protocols, schema, staff, up, worker
+from scheduler.cli import demo, keys, offers, people, protocols, schema, staff, up, worker
 
 
 def join(app: Flask) -> None:
     """Give the app its commands."""
     app.cli.add_command(demo.reset_command)
     app.cli.add_command(keys.group)
+    app.cli.add_command(offers.offers_command)
+    app.cli.add_command(offers.times)
     app.cli.add_command(people.group)
     app.cli.add_command(protocols.group)
     app.cli.add_command(schema.group)

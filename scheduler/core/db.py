@@ -16,8 +16,10 @@ import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 STATEMENT_TIMEOUT_MS = 15_000
@@ -51,6 +53,23 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class epoch_seconds(FunctionElement[int]):  # noqa: N801  it is written like an SQL function
+    """Whole seconds since 1970 of a moment, counted by the database: no dates are made of rows."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(epoch_seconds, "sqlite")
+def _seconds_of_text(element: Any, compiler: Any, **how: Any) -> str:
+    return f"CAST(strftime('%s', {compiler.process(element.clauses, **how)}) AS INTEGER)"
+
+
+@compiles(epoch_seconds, "postgresql")
+def _seconds_of_moment(element: Any, compiler: Any, **how: Any) -> str:
+    return f"CAST(extract(epoch FROM {compiler.process(element.clauses, **how)}) AS BIGINT)"
 
 
 NAMES = {

@@ -36,6 +36,28 @@ def test_a_mask_marks_exactly_the_steps_a_span_touches(some: list[TimeSpan]) -> 
         assert (busy >> step & 1) == any(here.overlaps(s) for s in some)
 
 
+@given(st.lists(st.tuples(st.integers(-20, 80), st.integers(1, 12)), max_size=12))
+def test_runs_are_joined_whether_they_touch_overlap_or_stick_out(
+    raw: list[tuple[int, int]],
+) -> None:
+    found = bits.runs([(first, first + length) for first, length in raw], 60)
+
+    expected = {n for first, length in raw for n in range(first, first + length) if 0 <= n < 60}
+    assert set(bits.steps_in(found)) == expected
+
+
+@given(st.lists(st.integers(0, 2**40 - 1), min_size=1, max_size=6), st.integers(0, 2**40 - 1))
+def test_loads_and_tallies_count(lanes: list[int], asked: int) -> None:
+    levels = bits.loads(lanes)
+
+    for step in range(40):
+        busy = sum(lane >> step & 1 for lane in lanes)
+        assert [level >> step & 1 for level in levels] == [busy > k for k in range(len(lanes))]
+    assert dict(bits.tally(lanes, asked)) == {
+        step: sum(lane >> step & 1 for lane in lanes) for step in bits.steps_in(asked)
+    }
+
+
 @given(st.integers(0, 2**60 - 1), st.integers(1, 30))
 def test_lasting_means_free_at_every_step_of_the_stay(free: int, length: int) -> None:
     found = bits.lasting(free, length)
