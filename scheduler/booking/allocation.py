@@ -71,6 +71,14 @@ class Choice:
     is_pinned: bool = False
 
 
+@dataclass(frozen=True)
+class Allocation:
+    """What is to be written: new claims, and the lanes that claims already there change to."""
+
+    choices: list[Choice]
+    moved: dict[int, int]  # id of a claim, its new lane
+
+
 def lock(resource_ids: Iterable[int]) -> None:
     """Take the rows of these resources, in id order, until the transaction ends.
 
@@ -145,35 +153,42 @@ def choose(
     busy = busy_claims(
         lanes, day.start, day.end, now=now, but_appointment=but_appointment, but_hold=but_hold
     )
-    room = Room(site, wish.starts_at, wish.starts_at + STEP, taken_by(busy))
+    room = Room(site, wish.starts_at, wish.starts_at + STEP, taken_by(busy, now=now))
     step = _allowed(wish, room, now=judged_at, audience=audience)
     if wish.patient_lane is not None:
         theirs = [b for b in busy if b.lane_id == wish.patient_lane]
         if any(b.span.overlaps(wish.stay) for b in theirs):
             raise PatientBusy("They have another appointment at that time.")
     try:
-        choices = _choices(wish, room, step, busy, now=now)
+        found = allocate(wish, room, step, busy, now=now)
     except SlotTaken:
         if audience is Audience.ONLINE:
             raise
         raise SlotTaken(_in_words(wish, room) or TAKEN) from None
-    if wish.patient_lane is not None:
-        choices.append(Choice(wish.patient_lane, wish.stay))
-    return choices
+    _rewrite(found.moved)
+    return found.choices
 
 
-def _choices(
+def allocate(
     wish: Wish, room: Room, step: int, busy: Sequence[Busy], *, now: datetime
-) -> list[Choice]:
-    choices: list[Choice] = []
+) -> Allocation:
+    """Return which lanes a wish takes at a step, and which claims make way. Reads nothing.
+
+    Raises:
+        NotOffered: nobody who may do it works there.
+        SlotTaken: there is no room.
+    """
+    found = Allocation([], {})
     for need in wish.offering.needs:
         if need.kind is NeedKind.CHAIR:
-            choices.append(_chair(wish, need, room, step, busy, now=now))
+            _chair(found, wish, need, room, step, busy, now=now)
         elif need.kind is NeedKind.STARTS:
-            choices.append(_start(wish, need, room, step))
+            found.choices.append(_start(wish, need, room, step))
         else:
-            choices.extend(_person(wish, need, room, step, busy, now=now))
-    return choices
+            _person(found, wish, need, room, step, busy, now=now)
+    if wish.patient_lane is not None:
+        found.choices.append(Choice(wish.patient_lane, wish.stay))
+    return found
 
 
 def _in_words(wish: Wish, room: Room) -> str:
@@ -212,22 +227,26 @@ def _allowed(wish: Wish, room: Room, *, now: datetime, audience: Audience) -> in
 
 
 def _chair(
-    wish: Wish, need: Need, room: Room, step: int, busy: Sequence[Busy], *, now: datetime
-) -> Choice:
+    found: Allocation,
+    wish: Wish,
+    need: Need,
+    room: Room,
+    step: int,
+    busy: Sequence[Busy],
+    *,
+    now: datetime,
+) -> None:
     span = wish.span(need)
     chairs = [c for c in wish.site.chairs if wish.chair_id in (None, c.id)]
-    shut = {c.id: bits.mask((a.span for a in c.away), room.grid) for c in chairs}
     length = (need.until_minute - need.from_minute) // 5
     window = ((1 << length) - 1) << (step + need.from_minute // 5)
-    able = [c for c in chairs if not shut[c.id] & window]
-    for chair in able:
+    for chair in chairs:
         if not room.chair(chair) & window:
-            return Choice(chair.lanes[0], span, is_pinned=wish.chair_id is not None)
-    if wish.chair_id is None:
-        lane = relane(wish.site.chairs, span, busy, now=now)
-        if lane is not None:
-            return Choice(lane, span)
-    raise SlotTaken(TAKEN)
+            pinned = wish.chair_id is not None
+            found.choices.append(Choice(chair.lanes[0], span, is_pinned=pinned))
+            return
+    if wish.chair_id is not None or not _relane(found, wish.site.chairs, span, busy, now=now):
+        raise SlotTaken(TAKEN)
 
 
 def _start(wish: Wish, need: Need, room: Room, step: int) -> Choice:
@@ -240,33 +259,39 @@ def _start(wish: Wish, need: Need, room: Room, step: int) -> Choice:
 
 
 def _person(
-    wish: Wish, need: Need, room: Room, step: int, busy: Sequence[Busy], *, now: datetime
-) -> list[Choice]:
+    found: Allocation,
+    wish: Wish,
+    need: Need,
+    room: Room,
+    step: int,
+    busy: Sequence[Busy],
+    *,
+    now: datetime,
+) -> None:
     span = wish.span(need)
     people = room.people_from(need, wish.person_id)
     if not people:
         raise NotOffered("Nobody who can do this works there.")
     able = [p for p in wish.site.people if people.get(p.id, 0) >> step & 1]
-    if not able:
-        raise SlotTaken(TAKEN)
     # The least busy that day first, so that one nurse does not get them all.
     load = {p.id: sum(1 for b in busy if b.lane_id in p.lanes) for p in able}
     for person in sorted(able, key=lambda p: (load[p.id], p.id)):
         if need.all_lanes:
-            return [Choice(lane, span) for lane in person.lanes]
+            found.choices.extend(Choice(lane, span) for lane in person.lanes)
+            return
         for lane in person.lanes:
             if not any(b.lane_id == lane and b.span.overlaps(span) for b in busy):
-                return [Choice(lane, span)]
-        lane_id = relane((person,), span, busy, now=now)
-        if lane_id is not None:
-            return [Choice(lane_id, span)]
+                found.choices.append(Choice(lane, span))
+                return
+        if _relane(found, (person,), span, busy, now=now):
+            return
     raise SlotTaken(TAKEN)
 
 
-def relane(
-    pool: Sequence[Unit], span: TimeSpan, busy: Sequence[Busy], *, now: datetime
-) -> int | None:
-    """Make room for `span` in a pool that has room by count; return the lane, else None.
+def _relane(
+    found: Allocation, pool: Sequence[Unit], span: TimeSpan, busy: Sequence[Busy], *, now: datetime
+) -> bool:
+    """Make room for `span` in a pool that has room by count; say whether that could be done.
 
     Future claims that are not pinned are laid anew; nobody's appointment changes, for lanes mean
     nothing to people. A claim that has begun, is pinned, or takes every lane of its person stays.
@@ -275,10 +300,12 @@ def relane(
     pieces = [Piece(b.claim_id, b.span, b.lane_id) for b in movable]
     placed = place([*pieces, Piece(0, span)], fixed)
     if placed is None:
-        return None
-    moved = [b for b in movable if placed[b.claim_id] != b.lane_id]
-    _rewrite({b.claim_id: placed[b.claim_id] for b in moved})
-    return placed[0]
+        return False
+    found.choices.append(Choice(placed[0], span))
+    found.moved.update(
+        {b.claim_id: placed[b.claim_id] for b in movable if placed[b.claim_id] != b.lane_id}
+    )
+    return True
 
 
 def make_way(

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from operator import attrgetter
+from typing import NamedTuple
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import aliased
 
 from scheduler.availability import grid as bits
 from scheduler.availability.grid import STEP, STEP_SECONDS, Grid
+from scheduler.availability.lanes import Piece, place
 from scheduler.booking.models import LONGEST_CLAIM_HOURS, Claim, Hold
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, ServiceCode
@@ -104,8 +106,15 @@ def busy_claims(
     ]
 
 
-#: By lane, the (first, end) five-minute steps since 1970 that are taken.
-Taken = Mapping[int, Sequence[tuple[int, int]]]
+class Run(NamedTuple):
+    """A claim in five-minute steps since 1970, half-open."""
+
+    first: int
+    end: int
+    stays: bool  # it has begun, or this very chair was asked for: it is not laid elsewhere
+
+
+Taken = Mapping[int, Sequence[Run]]  # by lane
 
 
 def taken_steps(
@@ -116,7 +125,7 @@ def taken_steps(
     now: datetime,
     but_appointment: int | None = None,
     but_hold: int | None = None,
-) -> dict[int, list[tuple[int, int]]]:
+) -> dict[int, list[Run]]:
     """Return what `busy_claims` returns as bare numbers, for weeks at a time.
 
     The database counts the seconds, for making two dates of every row took most of the time.
@@ -134,25 +143,31 @@ def taken_steps(
     if but_hold is not None:
         wanted.append(or_(Claim.hold_id.is_(None), Claim.hold_id != but_hold))
     rows = db.session.execute(
-        select(Claim.lane_id, epoch_seconds(Claim.starts_at), epoch_seconds(Claim.ends_at)).where(
-            *wanted
-        )
+        select(
+            Claim.lane_id,
+            epoch_seconds(Claim.starts_at),
+            epoch_seconds(Claim.ends_at),
+            Claim.is_pinned,
+        ).where(*wanted)
     )
-    taken: dict[int, list[tuple[int, int]]] = {}
-    for lane, start, end in rows.all():
-        taken.setdefault(lane, []).append((start // STEP_SECONDS, -(-end // STEP_SECONDS)))
+    taken: dict[int, list[Run]] = {}
+    today = now.timestamp()
+    for lane, start, end, pinned in rows.all():
+        run = Run(start // STEP_SECONDS, -(-end // STEP_SECONDS), pinned or start < today)
+        taken.setdefault(lane, []).append(run)
     return taken
 
 
-def taken_by(claims: Iterable[Busy]) -> dict[int, list[tuple[int, int]]]:
+def taken_by(claims: Iterable[Busy], *, now: datetime) -> dict[int, list[Run]]:
     """Return claims that were read already as numbers."""
-    taken: dict[int, list[tuple[int, int]]] = {}
+    taken: dict[int, list[Run]] = {}
     for claim in claims:
-        span = (
+        run = Run(
             int(claim.span.start.timestamp()) // STEP_SECONDS,
             -(-int(claim.span.end.timestamp()) // STEP_SECONDS),
+            claim.is_pinned or claim.span.start < now,
         )
-        taken.setdefault(claim.lane_id, []).append(span)
+        taken.setdefault(claim.lane_id, []).append(run)
     return taken
 
 
@@ -179,7 +194,7 @@ class Room:
         """Return the busy steps of one lane."""
         if lane_id not in self._lanes:
             origin = self._origin
-            runs = ((a - origin, b - origin) for a, b in self._taken.get(lane_id, ()))
+            runs = [(r[0] - origin, r[1] - origin) for r in self._taken.get(lane_id, ())]
             self._lanes[lane_id] = bits.runs(runs, self.grid.size)
         return self._lanes[lane_id]
 
@@ -201,11 +216,65 @@ class Room:
             self._here[person.id] = here
         return self._here[person.id]
 
-    def chairs_from(self, need: Need, chair_id: int | None = None) -> int:
-        """Return the starts from which the site's chairs have room for the need."""
+    def chairs_from(self, need: Need, chair_id: int | None = None, among: int = -1) -> int:
+        """Return the starts, of those in `among`, from which the site's chairs have room.
+
+        One chair free for the whole stay will do. Without one, people who are to come may change
+        chairs, and then it is enough that never all are taken; unless somebody who cannot change
+        stands in between, or a chair is out of use for a while: such starts are tried out.
+        """
         chairs = [c for c in self.site.chairs if chair_id in (None, c.id)]
-        free = self.grid.all & ~bits.full(self.chair(c) for c in chairs) if chairs else 0
-        return self._from(free, need) if chairs else 0
+        if not chairs:
+            return 0
+        taken = [self.chair(c) for c in chairs]
+        sure = bits.any_busy(self._from(self.grid.all & ~busy, need) for busy in taken) & among
+        by_count = self._from(self.grid.all & ~bits.full(taken), need) & among
+        for step in bits.steps_in(by_count & ~sure & self._beside_obstacles(chairs)):
+            if not self._can_be_laid(need, step, chairs):
+                by_count ^= 1 << step
+        return by_count
+
+    def _beside_obstacles(self, chairs: Sequence[Unit]) -> int:
+        """Return the steps of the days on which something in these chairs cannot change."""
+        days = 0
+        for chair in chairs:
+            for run in self._taken.get(chair.lanes[0], ()):
+                if run.stays:
+                    days |= self._day(run.first - self._origin)
+            away = bits.mask((a.span for a in chair.away), self.grid)
+            while away:
+                day = self._day((away & -away).bit_length() - 1)
+                days |= day
+                away &= ~day
+        return days
+
+    def _day(self, step: int) -> int:
+        moment = self.grid.moment(step).astimezone(self.site.zone)
+        span = day_span(moment.date(), self.site.zone)
+        return self.between(span.start, span.end) | 1 << max(step, 0)
+
+    def _can_be_laid(self, need: Need, step: int, chairs: Sequence[Unit]) -> bool:
+        """Try to lay the chairs' claims so that one more finds room, as a booking would."""
+        fixed: dict[int, list[TimeSpan]] = {}
+        pieces: list[Piece] = []
+        around = self._day(step)
+        for chair in chairs:
+            lane = chair.lanes[0]
+            fixed[lane] = [away.span for away in chair.away]
+            for run in self._taken.get(lane, ()):
+                first = run.first - self._origin
+                if not 0 <= first < self.grid.size or not around >> first & 1:
+                    continue
+                span = TimeSpan(self.grid.moment(first), self.grid.moment(run.end - self._origin))
+                if run.stays:
+                    fixed[lane].append(span)
+                else:
+                    pieces.append(Piece(len(pieces) + 1, span, lane))
+        wanted = TimeSpan(
+            self.grid.moment(step + need.from_minute // 5),
+            self.grid.moment(step + need.until_minute // 5),
+        )
+        return place([*pieces, Piece(0, wanted)], fixed) is not None
 
     def people_from(self, need: Need, person_id: int | None = None) -> dict[int, int]:
         """Return, by person, the starts from which that person can do it."""
@@ -229,21 +298,26 @@ class Room:
         person_id: int | None = None,
         chair_id: int | None = None,
         patient_lane: int | None = None,
+        among: int | None = None,
     ) -> int:
-        """Return every step from which the whole service fits, notice and horizon apart."""
+        """Return every step (of those in `among`) from which the whole service fits.
+
+        Notice and horizon are not asked here.
+        """
         fits = bits.lasting(self.open, offering.visit_minutes // 5)
-        for need in offering.needs:
-            if need.kind is NeedKind.CHAIR:
-                fits &= self.chairs_from(need, chair_id)
-            elif need.kind is NeedKind.STARTS:
-                fits &= self.starts_from(need)
-            else:
-                fits &= bits.any_busy(self.people_from(need, person_id).values())
+        if among is not None:
+            fits &= among
         if patient_lane is not None:
             fits &= bits.lasting(
                 self.grid.all & ~self.lane(patient_lane), offering.visit_minutes // 5
             )
-        return fits
+        for need in offering.needs:
+            if need.kind is NeedKind.STARTS:
+                fits &= self.starts_from(need)
+            elif need.kind is NeedKind.PERSON:
+                fits &= bits.any_busy(self.people_from(need, person_id).values())
+        chair = offering.need(NeedKind.CHAIR)  # last, for it may have to try starts one by one
+        return fits if chair is None else self.chairs_from(chair, chair_id, among=fits)
 
     def spare(self, offering: Offering) -> list[int]:
         """Return as many masks as there are chairs (or, without a chair, people to do it).
@@ -332,9 +406,9 @@ def find(
             but_appointment=but_appointment,
             but_hold=but_hold,
         )
-        starts = free.starts(offering, person_id=person_id, patient_lane=patient_lane)
-        starts &= bits.every(site.settings.start_every_minutes, free.grid)
-        starts &= free.between(since, until)
+        wanted = bits.every(site.settings.start_every_minutes, free.grid)
+        wanted &= free.between(since, until)
+        starts = free.starts(offering, person_id=person_id, patient_lane=patient_lane, among=wanted)
         spare = free.spare(offering)
         offers += [
             Offer(free.grid.moment(step), site_id, service, count, len(spare))
@@ -369,8 +443,8 @@ def counts(
         free = room(
             site, low, high - STEP, now=now, but_appointment=but_appointment, but_hold=but_hold
         )
-        starts = free.starts(offering) & bits.every(site.settings.start_every_minutes, free.grid)
-        starts &= free.between(low, high)
+        wanted = bits.every(site.settings.start_every_minutes, free.grid)
+        starts = free.starts(offering, among=wanted & free.between(low, high))
         for n in range(days):
             day = first + timedelta(days=n)
             of_day = day_span(day, site.zone)

@@ -126,7 +126,7 @@ def time_against(
         yield _shut(free, step, length)
     for need in offering.needs:
         if need.kind is NeedKind.CHAIR:
-            if not free.chairs_from(need, chair_id) >> step & 1:
+            if not free.chairs_from(need, chair_id, among=1 << step):
                 yield _no_chair(free, need, step, chair_id)
         elif need.kind is NeedKind.STARTS:
             if not free.starts_from(need) >> step & 1:
@@ -182,6 +182,13 @@ def _no_chair(free: Room, need: Need, step: int, chair_id: int | None) -> Reason
     window = _of_need(need, step)
     full = bits.full(free.chair(c) for c in chairs) & window
     span = _span(free, _longest(full or window))
+    if not full and len(chairs) > 1:
+        return Reason(
+            Binding.CHAIRS_TAKEN,
+            f"no one chair is free for all of {_during(span, site)}, and those who have theirs "
+            "cannot all change",
+            span,
+        )
     away = _away(chairs, span)
     if len(chairs) == 1:
         said = f"{chairs[0].name} is {'out of use' if away else 'taken'} {_during(span, site)}"
