@@ -399,7 +399,8 @@ class _Story:
             slot = 8 * 4 + 1 + number * 22 // BUSY_TODAY
             shift = -min((first + n * gap for n in range(6)), key=abs)
         hour, minute = divmod(slot * 15, 60)
-        for index in range(12):
+        begins_here = first + shift >= 0
+        for index in range(1 if begins_here else 12):  # what follows a first visit is for its plan
             # Six visits close together, then one a week.
             days = first + shift + min(index, 6) * gap + max(index - 6, 0) * 7
             if days > AHEAD_DAYS:
@@ -525,7 +526,12 @@ class _Story:
         if code not in (ServiceCode.FIRST_INFUSION, ServiceCode.INFUSION):
             return None
         clinician = self.built.staff["amara"]
-        return Authority.OVERRIDE, f"staff:{clinician.id}", "Course begun before it was kept here."
+        why = (
+            "Cleared on paper, before clearances were kept here."
+            if code is ServiceCode.FIRST_INFUSION
+            else "Course begun before it was kept here."
+        )
+        return Authority.OVERRIDE, f"staff:{clinician.id}", why
 
     def _actor(self, site: Site) -> str:
         return f"staff:{self.built.staff['ines' if site is self.built.woburn else 'nell'].id}"

@@ -78,8 +78,10 @@ def count_enquirers() -> int:
     )
 
 
-def likely_same(person: Patient, *, most: int = 6) -> list[Patient]:
-    """Return known patients an enquirer may be: same mobile, e-mail, or whole name."""
+def likely_same(
+    person: Patient, *, standing: Standing = Standing.PATIENT, most: int = 6
+) -> list[Patient]:
+    """Return whom an enquirer may be: same mobile, e-mail, or whole name; known patients, say."""
     same: list[ColumnElement[bool]] = [
         (func.lower(Patient.family_name) == person.family_name.lower())
         & (func.lower(Patient.given_name) == person.given_name.lower())
@@ -96,7 +98,7 @@ def likely_same(person: Patient, *, most: int = 6) -> list[Patient]:
     return list(
         db.session.scalars(
             select(Patient)
-            .where(Patient.id != person.id, Patient.standing == Standing.PATIENT, or_(*same))
+            .where(Patient.id != person.id, Patient.standing == standing, or_(*same))
             .order_by(Patient.family_name, Patient.given_name)
             .limit(most)
         )

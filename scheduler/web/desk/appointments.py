@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -23,14 +23,15 @@ from scheduler.booking.errors import SlotTaken
 from scheduler.booking.models import Appointment
 from scheduler.booking.offers import Audience, Offer
 from scheduler.clinic import supply as clinic_supply
-from scheduler.clinic.models import ServiceCode
+from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
-from scheduler.core.timespan import day_span, exists, instant
+from scheduler.core.timespan import TimeSpan, day_span, exists, instant
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
+from scheduler.messaging.states import State as MessageState
 from scheduler.plans import followups, visits
 from scheduler.plans import service as plans
 from scheduler.plans import undo as plans_undo
@@ -42,8 +43,11 @@ from scheduler.treatment.models import Outcome
 from scheduler.web import login
 from scheduler.web.desk import looks, signing
 from scheduler.web.desk.rooms import back, say
+from scheduler.web.display import clock_time
 from scheduler.web.fields import DayField, Form, option, read_moment, read_number
 from scheduler.web.guards import requires
+
+UNSENT = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.SENDING)
 
 bp = Blueprint("desk_appointments", __name__, url_prefix="/desk/appointments")
 
@@ -203,6 +207,7 @@ def ask_move(public_id: str) -> ResponseReturnValue:
 def move(public_id: str) -> ResponseReturnValue:
     """Move it: from the board (`at`, a column) or from the form (a free time, or another)."""
     form = MoveForm()
+    target = None
     try:
         target = _target(book.by_public_id(public_id), form)
         word = signing.override()
@@ -225,7 +230,7 @@ def move(public_id: str) -> ResponseReturnValue:
         )
     except Refusal as refusal:
         if "X-Fragment" in request.headers:
-            raise
+            raise _in_sight(refusal, public_id, target) from refusal
         return _move_page(public_id, form, refusal), refusal.status
 
 
@@ -261,6 +266,52 @@ def _target(appointment: Appointment, form: MoveForm) -> Target:
     return Target(_wall(datetime.combine(day, form.other.data), site), site)
 
 
+def _in_sight(refusal: Refusal, public_id: str, target: Target | None) -> Refusal:
+    """Return a refusal of the board with what stands in the way there, and the nearest free times.
+
+    Who drags sees the whole day, so "just taken" would often be untrue.
+    """
+    if target is None or not isinstance(refusal, SlotTaken):
+        return refusal
+    let_go()
+    near = sorted({o.starts_at for o in refusal.alternatives() if o.site_id == target.site.id})
+    moved = book.by_public_id(public_id)
+    need = clinic_supply.current().services[moved.service_code].need(NeedKind.CHAIR)
+    after = timedelta(minutes=need.until_minute) if need else moved.ends_at - moved.starts_at
+    visit = moved.ends_at - moved.starts_at
+    turnover = max(after - visit, timedelta())
+    day = day_span(target.starts_at.astimezone(target.site.zone).date(), target.site.zone)
+    there = [
+        p.appointment
+        for p in book.between([target.site.id], day.start, day.end, live_only=True)
+        if p.appointment.id != moved.id
+        and p.appointment.starts_at < target.starts_at + visit + turnover
+        and p.appointment.ends_at + turnover > target.starts_at
+        and (p.chair_id if target.chair_id else p.person_id)
+        == (target.chair_id or target.person_id or -1)
+    ]
+    names = {u.id: u.name for u in (*target.site.chairs, *target.site.people)}
+    column = names.get(target.chair_id or target.person_id or 0)
+    if there and target.chair_id:
+        taker = there[0]
+        words = (
+            f"{column} is taken then: {taker.patient.shown_name}, "
+            f"{clock_time(taker.starts_at, target.site.zone)}."
+        )
+    elif target.chair_id:
+        words = "That time is not free: no nurse has room, or it is kept for somebody."
+    else:
+        words = f"{column} has no room then." if column else "That time is not free."
+    if near:
+        words += f" Free nearby: {', '.join(_near(m, day, target.site) for m in near)}."
+    return SlotTaken(words)
+
+
+def _near(moment: datetime, day: TimeSpan, site: SiteSupply) -> str:
+    is_that_day = day.start <= moment < day.end
+    return clock_time(moment, site.zone) if is_that_day else _words(moment, site)
+
+
 def _wall(wall: datetime, site: SiteSupply) -> datetime:
     if not exists(wall.date(), wall.time(), site.zone):
         raise Invalid("The clock skips that time on that day.", field="other")
@@ -293,7 +344,7 @@ def _do(public_id: str, verb: Verb, words: str, *, can_undo: bool = True) -> Res
         appointment = book.by_public_id(public_id)
         verb(appointment, login.me().actor, now)
         version = appointment.version
-    say(words, undo=public_id if can_undo else None, version=version)
+    say(words, undo=public_id if can_undo else None, version=version, about=public_id)
     return redirect(back(url_for(".show", public_id=public_id)), code=303)
 
 
@@ -346,7 +397,11 @@ def _page(
         chair=names.get(placed.chair_id or 0),
         person=names.get(placed.person_id or 0),
         texts=consent.standing(appointment.patient),
-        messages=[*messages.about(topic), *messages.about(f"invite:{appointment.id}")],
+        messages=[
+            *messages.about(topic),
+            *messages.about(f"invite:{appointment.id}"),
+            *(m for m in messages.about(f"patient:{patient_id}") if m.state in UNSENT),
+        ],
         tasks=tasks.open_about(topic),
         deeds=history.of_appointment(appointment),
         undoable=plans_undo.undoable(appointment, now=now),

@@ -10,6 +10,7 @@ from scheduler.core.db import transaction
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.messaging import consent
 from scheduler.patients import queries as patients
+from scheduler.patients.models import Patient
 from scheduler.reports import board as boards
 from scheduler.reports import lists
 from scheduler.tasks import service as tasks
@@ -86,9 +87,19 @@ def new_people() -> ResponseReturnValue:
     page = render_template(
         "desk/new_people.html",
         people=[(p, patients.likely_same(p)) for p in waiting],
+        twice=_twice(waiting),
         zone=next(iter(clinic_supply.current().sites.values())).zone,
     )
     return _looked_at(page, "new-people")
+
+
+def _twice(waiting: list[Patient]) -> set[int]:
+    """Return who of them came more than once, going by mobile or e-mail."""
+    seen: dict[str, set[int]] = {}
+    for person in waiting:
+        for key in filter(None, (person.mobile, (person.email or "").lower())):
+            seen.setdefault(key, set()).add(person.id)
+    return {found for together in seen.values() if len(together) > 1 for found in together}
 
 
 def _errands(

@@ -27,6 +27,7 @@ from scheduler.reports import course
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
+from scheduler.web.display import full_date
 from scheduler.web.fields import Form, option, read_number, tidy_line
 from scheduler.web.guards import insist, requires
 from scheduler.web.i18n import LANGUAGES
@@ -299,12 +300,15 @@ def _page(
         p=patient,
         is_enquirer=patient.standing is Standing.ENQUIRER,
         likely=patients.likely_same(patient) if patient.standing is Standing.ENQUIRER else [],
+        twins=patients.likely_same(patient, standing=Standing.ENQUIRER)
+        if patient.standing is Standing.ENQUIRER
+        else [],
         texts=consent.standing(patient),
         ledger=consent.ledger(patient),
         consent_form=consent_form or ConsentForm(formdata=None),
         spoken=SPOKEN_WORDING,
-        coming=[a for a in appointments if a.is_live and a.ends_at > now][::-1],
-        past=[a for a in appointments if not (a.is_live and a.ends_at > now)],
+        coming=[a for a in appointments if a.status in AHEAD and a.ends_at > now][::-1],
+        past=[a for a in appointments if not (a.status in AHEAD and a.ends_at > now)],
         standings={
             a.id: boards.standing(a, now=now, in_chair=in_chair.get(a.id)) for a in appointments
         },
@@ -368,7 +372,7 @@ def _differences(
     def facts(p: Patient) -> dict[str, str]:
         known = {
             "Name": f"{p.given_name} {p.family_name}",
-            "Born": f"{p.birth_date:%m/%d/%Y}" if p.birth_date else "",
+            "Born": full_date(p.birth_date) if p.birth_date else "",
             "Mobile": _shown(p.mobile) if p.mobile else p.phone_text or "",
             "E-mail": p.email or "",
             "Address": ", ".join(filter(None, (p.address_line, p.city, p.state))),

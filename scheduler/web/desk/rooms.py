@@ -8,6 +8,7 @@ from flask import Flask, g, request, session, url_for
 
 from config import Config
 from scheduler.accounts.rules import Act
+from scheduler.booking import queries as book
 from scheduler.core import clock
 from scheduler.messaging import addresses
 from scheduler.messaging import queries as messages
@@ -103,15 +104,18 @@ def join(app: Flask, config: Config) -> None:
         }
 
 
-def say(text: str, *, undo: str | None = None, version: int | None = None) -> None:
+def say(
+    text: str, *, undo: str | None = None, version: int | None = None, about: str | None = None
+) -> None:
     """Have the next page say what was done, with a way to take it back.
 
     Holds no name: it travels in the cookie.
 
     Args:
         undo: The public id of the appointment whose last change may be undone.
+        about: The public id of the appointment it is about; the page names the patient.
     """
-    session["said"] = {"text": text, "undo": undo, "version": version}
+    session["said"] = {"text": text, "undo": undo, "version": version, "about": about}
 
 
 def take_said() -> dict[str, Any] | None:
@@ -120,6 +124,8 @@ def take_said() -> dict[str, Any] | None:
         return None
     if "said_now" not in g:
         g.said_now = session.pop("said", None)
+        if g.said_now and g.said_now.get("about"):
+            g.said_now["who"] = book.by_public_id(g.said_now["about"]).patient.shown_name
     said: dict[str, Any] | None = g.said_now
     return said
 

@@ -16,6 +16,7 @@ from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, NotFound, Refusal
 from scheduler.core.timespan import instant
+from scheduler.plans import followups
 from scheduler.plans import service as plans
 from scheduler.reports import board as boards
 from scheduler.reports import session as reports
@@ -75,13 +76,15 @@ def record(public_id: str, deed: str) -> ResponseReturnValue:
         although = signing.override() if deed in ("start", "safe") else None
         with transaction():
             doing = Doing(book.by_public_id(public_id), login.me().actor, clock.now(), although)
+            before = len(treatment.events(doing.appointment.id))
             if deed == "safe" and word is not None:
                 _safe(doing, word)
             else:
                 act(doing)
+            is_new = deed == "gone" or len(treatment.events(doing.appointment.id)) > before
     except Refusal as refusal:
         return _page(public_id, deed, refusal), refusal.status
-    say(words)
+    say(words if is_new else "Nothing new was filled in.")
     return redirect(url_for(".show", public_id=public_id), code=303)
 
 
@@ -422,6 +425,7 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
         if state.stage.value in ("infusing", "recovering")
         else [],
         entries=reports.record(appointment),
+        next_chat=followups.find_for_infusion(appointment.id),
         v=vocabulary,
         vital_fields=VITALS,
         now=now,

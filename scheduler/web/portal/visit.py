@@ -15,6 +15,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.messaging import consent
+from scheduler.messaging import queries as messages
 from scheduler.patients.links import open_link, renew_feed
 from scheduler.plans import service as plans
 from scheduler.web import visitor
@@ -53,7 +54,11 @@ def booked() -> ResponseReturnValue:
     token = visitor.visit_token(now=now)
     lines = [_("Please keep your phone near you at that time.")]
     if consent.may_text(patient, now=now):
-        lines.append(_("You get a text from us now, and a reminder the day before."))
+        lines.append(
+            _("You get a text from us now, and a reminder the day before.")
+            if any(m.template == "call-tomorrow" for m in messages.about(appointment.topic))
+            else _("You get a text from us now.")
+        )
     if patient.email:
         lines.append(_("You get a calendar entry by e-mail."))
     lines.append(

@@ -28,6 +28,11 @@ document.addEventListener("change", (event) => {
 
 document.querySelector("[data-focus]")?.focus();
 
+// On a phone the rooms are one line that scrolls: it opens at the room one is in.
+document
+  .querySelector(".side nav [aria-current]")
+  ?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // A page nobody uses shows no patient for longer than the session lives.
 let idle = setTimeout(leave, IDLE_MS);
 function leave() {
