@@ -112,3 +112,18 @@ def test_a_draft_is_signed_and_all_its_visits_are_booked_from_one_screen(
         ).all()
         assert len(booked) == 6
         assert db.session.scalars(select(FollowUp)).all()
+
+
+@pytest.mark.parametrize("width", [1360, 1280, 1240, 1100, 920, 820, 360])
+def test_a_plan_and_a_chat_stay_inside_their_cards_at_every_width(
+    desk_page: OpenPage, pages: dict[str, str], width: int
+) -> None:
+    page = desk_page(role=Role.CLINICIAN, width=width, height=900)
+    for name in ("plan", "chat"):
+        page.goto(pages[name])
+        too_wide = page.evaluate(
+            """() => [...document.querySelectorAll("main :is(.card, form, fieldset, table)")]
+              .filter((e) => e.scrollWidth > e.clientWidth + 1)
+              .map((e) => `${e.tagName}.${e.className}`)"""
+        )
+        assert too_wide == [], name

@@ -12,7 +12,9 @@ from werkzeug.test import TestResponse
 
 from scheduler.accounts.models import Role
 from scheduler.audit.models import AuditEntry
+from scheduler.booking import queries as booking
 from scheduler.booking.models import Appointment
+from scheduler.clinic.models import Site
 from scheduler.core.db import db
 from scheduler.plans import service as plans
 from scheduler.web.desk import grid
@@ -250,3 +252,48 @@ def test_every_place_on_the_board_has_its_class() -> None:
     sheet = Path(grid.FILE).read_text()
 
     assert sheet == grid.sheet(), "run: python -m scheduler.web.desk.grid"
+
+
+def dragged(client: FlaskClient, moved: Appointment, at: str, chair_id: int) -> TestResponse:
+    """Let go of a card over a chair, as the board does."""
+    return client.post(
+        f"/desk/appointments/{moved.public_id}/move",
+        data={
+            "csrf_token": make.form_token(client, "/desk"),
+            "version": moved.version,
+            "at": at,
+            "site": "woburn",
+            "chair": chair_id,
+        },
+        headers={"X-Fragment": "1"},
+    )
+
+
+def test_a_drag_that_does_not_fit_is_told_who_is_there_and_what_is_free(
+    signed_in: SignIn, app: Flask, keep: Keep
+) -> None:
+    with keep():
+        woburn = db.session.get_one(Site, appointment(app).site_id)
+        cara = make.patient("Cara", "Diaz", mobile="+17815550133")
+        make.infusion(woburn, cara, make.at(14, days=0))
+    client = signed_in()
+    with app.app_context():
+        ben = appointment(app, "Ben")
+        chair = booking.placed([db.session.get_one(Appointment, ben.id)])[0].chair_id
+    assert chair
+
+    answer = dragged(client, appointment(app, "Cara"), "2026-03-02T12:30", chair)
+
+    assert answer.status_code == 409
+    assert "Chair 1 is taken then: Ben Ito, 11:30 AM. Free nearby: " in answer.text
+    assert appointment(app, "Cara").starts_at == make.at(14, days=0)
+
+
+def test_what_was_done_is_said_with_the_name_of_whom(signed_in: SignIn, app: Flask) -> None:
+    client = signed_in()
+    ben = appointment(app, "Ben")
+
+    done = posted(client, f"/desk/appointments/{ben.public_id}/arrive", version=ben.version)
+
+    assert "Ben" not in str(done.headers)  # no name travels in the cookie
+    assert "<b>Ben Ito:</b> Checked in." in client.get("/desk").text

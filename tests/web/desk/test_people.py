@@ -16,6 +16,8 @@ from scheduler.core.db import db
 from scheduler.messaging import consent
 from scheduler.patients import service as people
 from scheduler.patients.models import Pain, PainSince, Patient, Standing
+from scheduler.plans import service as plans
+from scheduler.treatment.models import Outcome
 from tests import make
 from tests.conftest import Keep, SignIn
 
@@ -297,3 +299,47 @@ def test_an_address_that_is_two_is_refused_at_its_field(app: Flask, signed_in: S
     assert answer.status_code == 422
     assert "Enter an address like name@example.com." in answer.text
     assert "june@example.org,x@example.org" in answer.text
+
+
+def test_somebody_who_booked_online_twice_is_shown_as_such(
+    signed_in: SignIn, app: Flask, keep: Keep
+) -> None:
+    with keep():
+        for name in ("Cleo", "Cleo"):
+            people.enquire(
+                name,
+                "Park",
+                mobile="+17815550166",
+                email=None,
+                language="en",
+                pain=Pain.CRPS,
+                pain_since=PainSince.YEARS,
+                tried=None,
+                home_site_id=None,
+                actor="visitor",
+                now=make.MONDAY,
+            )
+    with app.app_context():
+        first, second = db.session.scalars(
+            select(Patient).where(Patient.given_name == "Cleo").order_by(Patient.id)
+        )
+    client = signed_in()
+
+    assert client.get("/desk/new-people").text.count("booked more than once") == 2
+    page = client.get(f"/desk/patients/{first.public_id}").text
+    assert "Booked online more than once" in page
+    assert f"/desk/patients/{second.public_id}" in page
+
+
+def test_a_call_that_is_over_early_is_not_shown_as_coming(
+    signed_in: SignIn, app: Flask, keep: Keep
+) -> None:
+    enquirer = who(app, Standing.ENQUIRER)
+    with keep():
+        call = db.session.scalars(select(Appointment)).one()
+        plans.record_call(call, Outcome.CANDIDATE, note=None, actor="staff:1", now=make.MONDAY)
+
+    page = signed_in().get(f"/desk/patients/{enquirer.public_id}").text
+
+    coming = page.partition(">Coming</h2>")[2].partition("</section>")[0]
+    assert "None." in coming

@@ -599,3 +599,16 @@ def test_a_start_edited_by_hand_is_asked_for_again_with_everything_typed(
 
     assert answer.status < 500
     assert answer.value("given_name") == "June"
+
+
+@pytest.mark.parametrize(("day", "is_promised"), [("2026-03-02", False), ("2026-03-04", True)])
+def test_a_reminder_is_promised_only_when_one_will_come(
+    visitor: Visitor, day: str, is_promised: bool
+) -> None:
+    times = visitor.get(f"/book/time?site=woburn&day={day}")
+    details = visitor.post("/book/time", times.hidden() | {"start": times.starts[2]})
+
+    page = visitor.send(details, consent="y")
+
+    assert "You get a text from us now" in page.text
+    assert ("a reminder the day before" in page.text) is is_promised

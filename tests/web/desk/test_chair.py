@@ -1,0 +1,105 @@
+"""What the pages at the chair and of a plan say about what was done, and what comes next."""
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from scheduler.accounts.models import Role
+from scheduler.patients.models import Pain
+from tests import course, make
+from tests.conftest import Keep, SignIn, StoppedClock
+
+
+@pytest.fixture
+def visits(keep: Keep, clock: StoppedClock) -> dict[str, str]:
+    """June's draft plan, and Ben who is in the chair; each by its public id."""
+    with keep():
+        where = course.clinic()
+        june = make.patient("June", "Okafor", pain=Pain.CRPS, home_site_id=where.woburn)
+        plan = course.draft(june, where)
+        ben = make.patient("Ben", "Ito", mobile="+17815550122")
+        running = course.first_infusion(ben, where, course.at(9, 10)).infusion
+        found = {"plan": plan.public_id, "ben": running.public_id}
+    clock.set(course.at(9, 10, 5))
+    return found
+
+
+def deed(client: FlaskClient, visit: str, name: str, **form: object) -> TestResponse:
+    page = f"/desk/session/{visit}"
+    token = make.form_token(client, page)
+    return client.post(f"{page}/{name}", data={"csrf_token": token, **form}, follow_redirects=True)
+
+
+def test_saving_nothing_says_so_and_a_tap_shows_what_it_recorded(
+    signed_in: SignIn, visits: dict[str, str]
+) -> None:
+    client = signed_in(role=Role.NURSE)
+
+    nothing = deed(client, visits["ben"], "before").text
+    assert "Nothing new was filled in." in nothing
+    assert "Last recorded" not in nothing
+
+    told = deed(client, visits["ben"], "before", score="8").text
+    assert re.search(r"Last recorded: <b>Pain 8 of 10, before</b>", told)
+
+
+def test_an_infusion_is_not_closed_by_the_button_that_closes_a_call(
+    signed_in: SignIn, visits: dict[str, str]
+) -> None:
+    client = signed_in(role=Role.NURSE)
+    page = f"/desk/appointments/{visits['ben']}"
+    version = re.search(r'name="version" value="(\d+)"', client.get(page).text)
+    assert version
+    token = make.form_token(client, page)
+
+    client.post(f"{page}/arrive", data={"csrf_token": token, "version": version[1]})
+
+    assert '<button class="button button-plain">Done, recorded on paper</button>' in (
+        client.get(page).text
+    )
+
+
+def test_the_text_that_waits_is_shown_with_the_visit_it_is_about(
+    signed_in: SignIn, visits: dict[str, str]
+) -> None:
+    page = signed_in().get(f"/desk/appointments/{visits['ben']}").text
+
+    about = page.partition("Messages about it")[2].partition("</section>")[0]
+    assert "about what changed" in about
+
+
+def test_a_date_chosen_at_the_other_clinic_does_not_call_the_first_one_full(
+    signed_in: SignIn, visits: dict[str, str]
+) -> None:
+    client = signed_in(role=Role.CLINICIAN)
+    page = f"/desk/plans/{visits['plan']}"
+    shown = client.get(page).text
+    other = re.search(r'name="v1" id="v1-\d" value="([^"]+\|danvers)"', shown)
+    assert other, re.findall(r'name="v1" id="v1-\d" value="([^"]+)"', shown)
+    token = make.form_token(client, page)
+
+    again = client.post(f"{page}/preview", data={"csrf_token": token, "v1": other[1]}).text
+
+    assert "your choice" in again
+    assert "Woburn full" not in again
+
+
+def test_a_wrong_password_on_declining_is_said_where_it_was_typed(
+    signed_in: SignIn, visits: dict[str, str]
+) -> None:
+    client = signed_in(role=Role.CLINICIAN)
+    page = f"/desk/plans/{visits['plan']}"
+    version = re.search(r'name="version" value="(\d+)"', client.get(page).text)
+    assert version
+    token = make.form_token(client, page)
+
+    answer = client.post(
+        f"{page}/decline",
+        data={"csrf_token": token, "version": version[1], "reason": "No", "password": "no"},
+    )
+
+    assert answer.status_code == 422
+    assert 'id="decline-password-error"' in answer.text
+    assert 'id="password-error"' not in answer.text
