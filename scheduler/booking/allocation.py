@@ -17,6 +17,7 @@ from scheduler.availability.lanes import Piece, place
 from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken
 from scheduler.booking.models import Claim, Hold
 from scheduler.booking.offers import (
+    LOOK_BACK,
     Audience,
     Busy,
     Room,
@@ -119,6 +120,7 @@ def drop_expired(lanes: Sequence[int], span: TimeSpan, *, now: datetime) -> None
             Claim.lane_id.in_(list(lanes)),
             Claim.hold_id.in_(expired),
             Claim.starts_at < span.end,
+            Claim.starts_at > span.start - LOOK_BACK,  # lets the index answer, however long ago
             Claim.ends_at > span.start,
         )
         .execution_options(synchronize_session="fetch")

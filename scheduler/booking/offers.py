@@ -11,8 +11,7 @@ from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, or_, select
 
 from scheduler.availability import grid as bits
 from scheduler.availability.grid import STEP, STEP_SECONDS, Grid
@@ -66,11 +65,7 @@ def busy_claims(
     but_appointment: int | None = None,
     but_hold: int | None = None,
 ) -> list[Busy]:
-    """Return the claims that count on these lanes in a span: expired holds do not.
-
-    The lower bound on the start (the longest claim back) lets the index answer.
-    """
-    hold = aliased(Hold)
+    """Return the claims that count on these lanes in a span: expired holds do not."""
     rows = db.session.execute(
         select(
             Claim.id,
@@ -81,14 +76,7 @@ def busy_claims(
             Claim.appointment_id,
             Claim.hold_id,
         )
-        .outerjoin(hold, Claim.hold_id == hold.id)
-        .where(
-            Claim.lane_id.in_(list(lanes)),
-            Claim.starts_at < until,
-            Claim.starts_at > since - LOOK_BACK,
-            Claim.ends_at > since,
-            or_(hold.id.is_(None), hold.expires_at > now),
-        )
+        .where(*_counts(lanes, since, until, now=now))
         .order_by(Claim.starts_at, Claim.id)
     )
     return [
@@ -103,6 +91,23 @@ def busy_claims(
         for r in rows
         if (but_appointment is None or r.appointment_id != but_appointment)
         and (but_hold is None or r.hold_id != but_hold)
+    ]
+
+
+def _counts(
+    lanes: Iterable[int], since: datetime, until: datetime, *, now: datetime
+) -> list[ColumnElement[bool]]:
+    """Return which claims count on these lanes in a span.
+
+    The lower bound on the start (the longest claim back) lets the index answer.
+    """
+    over = select(Hold.id).where(Hold.expires_at <= now)
+    return [
+        Claim.lane_id.in_(list(lanes)),
+        Claim.starts_at < until,
+        Claim.starts_at > since - LOOK_BACK,
+        Claim.ends_at > since,
+        or_(Claim.hold_id.is_(None), Claim.hold_id.not_in(over)),
     ]
 
 
@@ -130,14 +135,7 @@ def taken_steps(
 
     The database counts the seconds, for making two dates of every row took most of the time.
     """
-    over = select(Hold.id).where(Hold.expires_at <= now)
-    wanted = [
-        Claim.lane_id.in_(list(lanes)),
-        Claim.starts_at < until,
-        Claim.starts_at > since - LOOK_BACK,
-        Claim.ends_at > since,
-        or_(Claim.hold_id.is_(None), Claim.hold_id.not_in(over)),
-    ]
+    wanted = _counts(lanes, since, until, now=now)
     if but_appointment is not None:
         wanted.append(or_(Claim.appointment_id.is_(None), Claim.appointment_id != but_appointment))
     if but_hold is not None:

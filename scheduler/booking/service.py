@@ -155,7 +155,7 @@ def book_held(
         audience=audience,
         but_hold=row.id,
     )
-    release_hold(row)
+    db.session.delete(row)  # its claims went before those of the booking came
     _booked(appointment, actor=actor, now=now, audience=audience, notify=True)
     return appointment
 

@@ -99,8 +99,8 @@ def enqueue(
     Raises:
         NoSuchText: no words are shipped under that name.
     """
-    recipient = patient.mobile if channel is Channel.SMS else patient.email
-    if not recipient or patient.is_deceased:
+    recipient = _recipient(patient, channel)
+    if recipient is None:
         return None
     return _put(
         template=template,
@@ -152,18 +152,26 @@ def ask(
         .with_for_update()
     )
     if waiting is None:
-        return enqueue(
+        recipient = _recipient(patient, channel)
+        if recipient is None:
+            return None
+        message = _new(
             template=template,
             channel=channel,
-            patient=patient,
-            facts=facts,
+            patient_id=patient.id,
+            recipient=recipient,
+            language=patient.language,
+            facts=dict(facts),
             topic=topic,
             dedupe_key=f"ask:{tokens.public_id()}",
             send_after=send_after,
             expires_at=expires_at,
-            now=now,
             is_reply=is_reply,
+            now=now,
         )
+        db.session.add(message)
+        db.session.flush()
+        return message
     if send_after <= now:
         waiting.send_after = min(waiting.send_after, now)
     elif waiting.send_after > now:
@@ -219,16 +227,7 @@ def _put(*, template: str, language: str, dedupe_key: str, now: datetime, **valu
     known = select(Message).where(Message.dedupe_key == dedupe_key)
     if (there := db.session.scalar(known)) is not None:
         return there
-    message = Message(
-        public_id=tokens.public_id(),
-        template=template,
-        template_version=texts.version(template, language),
-        language=language,
-        dedupe_key=dedupe_key,
-        created_at=now,
-        state=State.QUEUED,
-        **values,
-    )
+    message = _new(template=template, language=language, dedupe_key=dedupe_key, now=now, **values)
     try:
         with db.session.begin_nested():
             db.session.add(message)
@@ -238,6 +237,25 @@ def _put(*, template: str, language: str, dedupe_key: str, now: datetime, **valu
             raise
         return there
     return message
+
+
+def _new(*, template: str, language: str, now: datetime, **values: Any) -> Message:
+    return Message(
+        public_id=tokens.public_id(),
+        template=template,
+        template_version=texts.version(template, language),
+        language=language,
+        created_at=now,
+        state=State.QUEUED,
+        **values,
+    )
+
+
+def _recipient(patient: Patient, channel: Channel) -> str | None:
+    """Return where to reach a patient, or None when there is nowhere, or nobody any more."""
+    if patient.is_deceased:
+        return None
+    return (patient.mobile if channel is Channel.SMS else patient.email) or None
 
 
 def withdraw(topic: str, *, now: datetime) -> int:
