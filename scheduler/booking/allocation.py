@@ -6,7 +6,7 @@ reads. What the arithmetic overlooks, the database refuses.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -27,6 +27,7 @@ from scheduler.booking.offers import (
     taken_by,
 )
 from scheduler.booking.reasons import sentence, time_against
+from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, Resource
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
 from scheduler.core.db import db
@@ -61,6 +62,21 @@ class Wish:
             quarter = bits.floor(since, timedelta(minutes=15))
             return TimeSpan(quarter, quarter + timedelta(minutes=15))
         return TimeSpan(since, self.starts_at + timedelta(minutes=need.until_minute))
+
+    def renewed(self) -> "Wish":
+        """Return the same wish on the supply as it is under the lock.
+
+        Raises:
+            SlotTaken: the service has another length by now, so another end was asked for.
+        """
+        supply = clinic_supply.current()
+        site, offering = supply.sites[self.site.id], supply.services[self.offering.code]
+        if site is self.site and offering is self.offering:
+            return self
+        again = replace(self, site=site, offering=offering)
+        if again.stay != self.stay:
+            raise SlotTaken(TAKEN)
+        return again
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,7 @@ def choose(
         PatientBusy: the patient has another appointment then.
         SlotTaken: the time is there but somebody has it.
     """
+    wish = wish.renewed()  # the supply may have changed while we waited for the lock
     site = wish.site
     day = day_span(wish.starts_at.astimezone(site.zone).date(), site.zone)
     lanes = lanes_of(site)
@@ -167,7 +184,7 @@ def choose(
         if audience is Audience.ONLINE:
             raise
         raise SlotTaken(_in_words(wish, room) or TAKEN) from None
-    _rewrite(found.moved)
+    rewrite(found.moved)
     return found.choices
 
 
@@ -324,7 +341,7 @@ def make_way(
     placed = place([Piece(b.claim_id, b.span, b.lane_id) for b in movable], fixed)
     if placed is None:
         return False
-    _rewrite({b.claim_id: placed[b.claim_id] for b in movable if placed[b.claim_id] != b.lane_id})
+    rewrite({b.claim_id: placed[b.claim_id] for b in movable if placed[b.claim_id] != b.lane_id})
     return True
 
 
@@ -357,7 +374,7 @@ def _taking_all(claims: Sequence[Busy], lanes: int) -> set[int]:
     return {c for ids in owned.values() if lanes > 1 and len(ids) == lanes for c in ids}
 
 
-def _rewrite(lanes: dict[int, int]) -> None:
+def rewrite(lanes: dict[int, int]) -> None:
     """Give claims other lanes. Two that swap would clash half-way, so all leave, then return."""
     if not lanes:
         return

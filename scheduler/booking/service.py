@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.audit import service as audit
-from scheduler.booking import notices, queries, rules
+from scheduler.booking import notices, queries, rules, withdrawal
 from scheduler.booking.allocation import TAKEN, Choice, Wish, candidates, choose, lock
 from scheduler.booking.errors import (
     HoldGone,
@@ -267,6 +267,7 @@ def move(
     }
     _changed(appointment, Event.MOVE, actor=actor, now=now, before=before | since)
     db.session.refresh(appointment, ["site"])
+    withdrawal.settle(appointment, "Moved", actor=actor, now=now)
     notices.after_change(appointment, actor=actor, now=now, notify=notify)
     return appointment
 
@@ -300,6 +301,7 @@ def cancel(
     appointment.sequence += 1
     appointment.ended_at = now
     _changed(appointment, Event.CANCEL, actor=actor, now=now, before=before)
+    withdrawal.settle(appointment, "Cancelled", actor=actor, now=now)
     notices.after_change(appointment, actor=actor, now=now, notify=notify)
     return appointment
 
@@ -345,6 +347,7 @@ def reinstate(
     appointment.ended_at = None
     appointment.sequence += 1
     _changed(appointment, event, actor=actor, now=now, before=before)
+    withdrawal.look_again(appointment, actor=actor, now=now)
     notices.after_change(appointment, actor=actor, now=now, notify=True)
     return appointment
 

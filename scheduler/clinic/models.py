@@ -62,6 +62,7 @@ class Lane(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"))
     number: Mapped[int]
+    retired_at: Mapped[datetime | None]  # the past keeps its lane, so a lane is never deleted
 
 
 class ResourceSkill(Model):
@@ -198,6 +199,19 @@ class Setting(Model):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[dict[str, Any]]  # {"value": ...}: JSON wants one shape
+
+
+class HolidayAnswer(Model):
+    """What a site decided about one public holiday. No row: nobody has decided yet."""
+
+    __tablename__ = "holiday_answer"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    is_closed: Mapped[bool]
+    decided_by: Mapped[str]
+    decided_at: Mapped[datetime]
 
 
 class SupplyVersion(Model):

@@ -224,7 +224,7 @@ def _units() -> list[tuple[Unit, int | None]]:
                 id=r.id,
                 kind=r.kind,
                 name=r.name,
-                lanes=tuple(lane.id for lane in r.lanes),
+                lanes=tuple(lane.id for lane in r.lanes if lane.retired_at is None),
                 skills=frozenset(skills.get(r.id, ())),
                 shifts=tuple(shifts.get(r.id, ())),
                 away=tuple(away.get(r.id, ())),

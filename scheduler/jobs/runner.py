@@ -32,6 +32,7 @@ from scheduler.jobs import (
     overruns,
     reconcile,
     recover_leases,
+    replace,
     seal_audit,
 )
 from scheduler.messaging import addresses, beats, rules
@@ -113,6 +114,7 @@ class Worker:
             ),
             Tick("expire", lambda: expire.run(now=now()), 60),
             Tick("overruns", lambda: overruns.run(now=now()), 60),
+            Tick("replace", lambda: replace.run(now=now()), 60),
             Tick("seal-audit", lambda: seal_audit.run(now=now()), 60),
         ]
         if self.twilio is not None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
+from scheduler.booking import withdrawal
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
@@ -26,6 +27,7 @@ class Waiting:
 
     to_call: int
     not_reached: int
+    to_replace: int
     tasks: int
     inbox: int
     enquirers: int
@@ -42,6 +44,7 @@ def waiting(*, now: datetime) -> Waiting:
     return Waiting(
         to_call=_to_call(now=now),
         not_reached=not_sent,
+        to_replace=withdrawal.count_waiting(now=now),
         tasks=others,
         inbox=db.session.scalar(
             select(func.count(func.distinct(InboundText.number))).where(
@@ -65,6 +68,7 @@ def _tasks() -> tuple[int, int, int]:
     by_kind: dict[str, int] = {row[0]: row[1] for row in rows}
     not_sent = by_kind.pop(outbox.NOT_SENT, 0)
     to_clear = by_kind.pop(clearance.TASK, 0)
+    by_kind.pop(withdrawal.TASK, None)
     return not_sent, to_clear, sum(by_kind.values())
 
 

@@ -22,6 +22,7 @@ _SAID = {
     "appointment.no-show": "marked it as not come",
     "appointment.reinstate": "put it back",
     "appointment.strike": "struck it out",
+    "appointment.unplaced": "changed the supply, and it lost its place",
     "call.outcome": "recorded the outcome",
 }
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from scheduler.booking import queries as book
+from scheduler.booking import withdrawal
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
@@ -39,6 +40,7 @@ TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "A clinician must look before a plan is drafted",
         ("Looked at, no plan", "Talked to the patient"),
     ),
+    withdrawal.TASK: ("Has lost its place", ("Moved", "Cancelled")),
     plans.REASSESS: ("The course has run: look at it again", ("Looked at",)),
 }
 
@@ -89,7 +91,7 @@ def not_reached() -> list[Errand]:
 
 def other_tasks() -> list[Errand]:
     """Return every other open task, the most overdue first."""
-    elsewhere = (outbox.NOT_SENT, clearance.TASK)
+    elsewhere = (outbox.NOT_SENT, clearance.TASK, withdrawal.TASK)
     return [_errand(t) for t in tasks.open_tasks() if t.kind not in elsewhere]
 
 

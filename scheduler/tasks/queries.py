@@ -48,6 +48,22 @@ def open_about(topic: str) -> Sequence[Task]:
     ).all()
 
 
+def open_topics(kind: str) -> Sequence[str]:
+    """Return the topics of every open task of one kind."""
+    return db.session.scalars(
+        select(Task.topic).where(Task.kind == kind, Task.closed_at.is_(None)).order_by(Task.id)
+    ).all()
+
+
+def closed_about(kind: str, topics: Sequence[str]) -> Sequence[Task]:
+    """Return the closed tasks of one kind on any of these topics, oldest first."""
+    return db.session.scalars(
+        select(Task)
+        .where(Task.kind == kind, Task.topic.in_(topics), Task.closed_at.is_not(None))
+        .order_by(Task.id)
+    ).all()
+
+
 def is_open(kind: str, topic: str) -> bool:
     """Say whether a task of this kind on this topic is open."""
     return (

@@ -18,9 +18,13 @@ from scheduler.web.desk import (
     phone,
     plan,
     protocols,
+    replace,
     rooms,
     session,
     sign_in,
+    supply,
+    supply_people,
+    supply_terms,
 )
 from scheduler.web.feeds import patient as patient_feed
 from scheduler.web.guards import Guard, protect
@@ -53,6 +57,10 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
         (plan.bp, guards.signed_in),
         (course_lists.bp, guards.signed_in),
         (protocols.bp, guards.signed_in),
+        (replace.bp, guards.signed_in),
+        (supply.bp, guards.supply_keeper),
+        (supply_people.bp, guards.supply_keeper),
+        (supply_terms.bp, guards.supply_keeper),
         *demo,
     ]
 

@@ -1,6 +1,6 @@
 """How times, days, names and numbers are shown. Always in a stated zone."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -58,6 +58,22 @@ def moment(value: datetime, zone: ZoneInfo) -> str:
     return f"{day(value, zone)}, {clock_time(value, zone)}"
 
 
+def wall_time(value: time) -> str:
+    """Return "10:45 AM" of a time on the wall that belongs to no day."""
+    return f"{(value.hour - 1) % 12 + 1}:{value:%M} {'AM' if value.hour < 12 else 'PM'}"
+
+
+def whole_days(since: datetime, until: datetime, zone: ZoneInfo) -> str:
+    """Return a span in words: "Thu, Nov 26", "Thu, Nov 26 to Fri, Nov 27", or with its times."""
+    first, end = since.astimezone(zone), until.astimezone(zone)
+    if first.time() == time(0) and end.time() == time(0):
+        last = end.date() - timedelta(days=1)
+        return day(first.date()) if last == first.date() else f"{day(first.date())} to {day(last)}"
+    if first.date() == end.date():
+        return f"{moment(since, zone)} to {clock_time(until, zone)}"
+    return f"{moment(since, zone)} to {moment(until, zone)}"
+
+
 def minutes(value: int | timedelta) -> str:
     """Return "40 minutes"; from two hours on "2 hours", "2.5 hours"."""
     count = int(value.total_seconds() // 60) if isinstance(value, timedelta) else value
@@ -74,5 +90,6 @@ def phone(value: str | None) -> str:
 
 def join(app: Flask) -> None:
     """Give templates the filters."""
-    for show in (day, long_day, full_date, clock_time, brief_time, moment, minutes, phone):
+    shown_as = (day, long_day, full_date, clock_time, brief_time, moment, minutes, phone)
+    for show in (*shown_as, wall_time, whole_days):
         app.add_template_filter(show)

@@ -8,7 +8,7 @@ from flask_babel import gettext
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.routing import BaseConverter, IntegerConverter, UnicodeConverter, ValidationError
-from wtforms import DateField, Field
+from wtforms import DateField, Field, IntegerField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import HiddenInput, TextInput
 
@@ -151,6 +151,19 @@ class DayField(DateField):
         if self.data is not None and self.data.year not in YEARS:
             self.data = None
             raise ValueError("Choose a day that is not so far away.")
+
+
+class WholeField(IntegerField):
+    """A whole number as people type it."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read it; arithmetic with what has a hundred digits would be no use."""
+        self.data = None
+        if not valuelist:
+            return
+        self.data = read_number(str(valuelist[0]).strip())
+        if self.data is None:
+            raise ValueError("Enter a whole number.")
 
 
 class MobileField(Field):

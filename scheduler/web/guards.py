@@ -85,6 +85,14 @@ def signed_in() -> ResponseReturnValue | None:
     return None
 
 
+def supply_keeper() -> ResponseReturnValue | None:
+    """Let staff in who may change what the clinic can give: sites, hours, people, services."""
+    answered = signed_in()
+    if answered is None:
+        insist(Act.CHANGE_SUPPLY)
+    return answered
+
+
 def requires(act: Act) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let only those whose role gives them `act` reach a view of a guarded blueprint.
 

@@ -34,6 +34,8 @@ def rooms(config: Config) -> list[tuple[str, list[Room]]]:
     """Return the rooms by group, with their counts; only rooms that exist."""
     waiting = counts.waiting(now=clock.now())
     demo = [Room("Simulated phone", "desk_phone.numbers")] if config.is_demo else []
+    keeps = login.me().may(Act.CHANGE_SUPPLY)
+    keeping = [Room("Supply", "desk_supply.overview")] if keeps else []
     return [
         (
             "",
@@ -48,6 +50,7 @@ def rooms(config: Config) -> list[tuple[str, list[Room]]]:
             [
                 Room("To call", "desk_lists.to_call", waiting.to_call),
                 Room("Not reached", "desk_lists.not_reached", waiting.not_reached, presses=True),
+                Room("To re-place", "desk_replace.show", waiting.to_replace, presses=True),
                 Room("Tasks", "desk_lists.show_tasks", waiting.tasks, presses=True),
                 Room("New people", "desk_lists.new_people", waiting.enquirers),
             ],
@@ -63,6 +66,7 @@ def rooms(config: Config) -> list[tuple[str, list[Room]]]:
                 Room("Protocols", "desk_protocols.show"),
             ],
         ),
+        ("Clinic", keeping),
         ("Demo", demo),
     ]
 

@@ -1,0 +1,177 @@
+"""What a service is and takes, and the numbers a site chooses for itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from scheduler.audit import service as audit
+from scheduler.clinic import rules, service, settings
+from scheduler.clinic.marks import insist_unchanged, mark
+from scheduler.clinic.models import (
+    NeedKind,
+    Service,
+    ServiceCode,
+    Site,
+)
+from scheduler.clinic.service import supply_changed
+from scheduler.core.db import db
+from scheduler.core.errors import Invalid
+
+
+def services() -> Sequence[Service]:
+    """Return the services in the order a course takes them."""
+    order = list(ServiceCode)
+    return sorted(db.session.scalars(select(Service)), key=lambda s: order.index(s.code))
+
+
+def mark_of_service(row: Service) -> str:
+    """Return the print of what a service's form shows."""
+    return mark(row, *row.needs)
+
+
+def change_service(
+    row: Service,
+    *,
+    name: str,
+    visit_minutes: int,
+    notice_minutes: int,
+    horizon_days: int,
+    is_online: bool,
+    needs: Mapping[NeedKind, tuple[int, int]],
+    seen: str | None,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Change what is booked from now on; what stands in the book keeps its times.
+
+    Args:
+        needs: From which minute until which each part of the supply is taken.
+
+    Raises:
+        Invalid: a number that cannot be; says which.
+        ChangedMeanwhile: as its name says.
+    """
+    subject = f"service:{row.code.value}"
+    insist_unchanged(subject, mark_of_service(row), seen)
+    name = rules.check_name(name)
+    _check_minutes(visit_minutes, "visit_minutes", least=5, most=480)
+    if not 0 <= notice_minutes <= 60 * 24 * 30:
+        raise Invalid("Choose at most 30 days.", field="notice_hours")
+    if not 1 <= horizon_days <= 400:
+        raise Invalid("Choose from 1 to 400 days.", field="horizon_days")
+    before = _spelled(row)
+    row.name, row.visit_minutes = name, visit_minutes
+    row.notice_minutes, row.horizon_days, row.is_online = notice_minutes, horizon_days, is_online
+    for need in row.needs:
+        since, until = needs.get(need.kind, (need.from_minute, need.until_minute))
+        _check_minutes(since, f"{need.kind.value}_from", least=0, most=600)
+        _check_minutes(until, f"{need.kind.value}_until", least=5, most=600)
+        if until <= since:
+            raise Invalid(
+                "The end must come after the beginning.", field=f"{need.kind.value}_until"
+            )
+        if need.kind is not NeedKind.CHAIR and until > max(visit_minutes, since + 15):
+            raise Invalid("That is after the visit has ended.", field=f"{need.kind.value}_until")
+        need.from_minute, need.until_minute = since, until
+    supply_changed()
+    db.session.flush()
+    audit.record(
+        "service.changed", subject, actor=actor, now=now, before=before, after=_spelled(row)
+    )
+
+
+def _spelled(row: Service) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "visit": row.visit_minutes,
+        "notice": row.notice_minutes,
+        "horizon": row.horizon_days,
+        "online": row.is_online,
+        "needs": {n.kind.value: [n.from_minute, n.until_minute] for n in row.needs},
+    }
+
+
+def _check_minutes(value: int, field: str, *, least: int, most: int) -> None:
+    if not least <= value <= most or value % 5:
+        raise Invalid(f"Choose from {least} to {most} minutes, in steps of five.", field=field)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What one setting may be, and what it means."""
+
+    label: str
+    least: int
+    most: int
+    unit: str
+    hint: str = ""
+    step: int = 1
+
+
+#: The numbers of settings.py that a site may choose, in the order the page asks for them.
+CHOICES: dict[str, Range] = {
+    "start_every_minutes": Range(
+        "Times are offered every", 5, 60, "minutes", "A part of the hour: 5, 10, 15, 20, 30, 60.", 5
+    ),
+    "infusion_minutes": Range("A visit's clock runs", 10, 240, "minutes", step=5),
+    "recovery_minutes": Range("Recovery takes", 5, 240, "minutes", step=5),
+    "turnover_minutes": Range("Making a chair ready takes", 0, 120, "minutes", step=5),
+    "chat_first_day": Range("The chat is at the earliest", 0, 30, "days after"),
+    "chat_last_day": Range("The chat is at the latest", 1, 60, "days after"),
+    "form_hold_minutes": Range("An online visitor keeps a time for", 5, 30, "minutes"),
+    "form_hold_longest_minutes": Range("… and with more time asked for", 10, 120, "minutes"),
+    "anonymous_holds_percent": Range(
+        "Visitors who are typing may keep", 5, 100, "percent of a day"
+    ),
+    "undo_minutes": Range("The desk can take a change back for", 0, 60, "minutes"),
+    "desk_change_delay_minutes": Range(
+        "A patient hears of the desk's change after", 0, 60, "minutes"
+    ),
+    "change_at_once_within_hours": Range("… but at once when the visit is within", 0, 96, "hours"),
+    "texts_a_day": Range("Texts a person gets at most", 1, 10, "a day"),
+    "texts_a_week": Range("… and", 1, 30, "a week"),
+    "online_calls_per_number": Range("Calls one number may book online", 1, 20, "at a time"),
+    "online_bookings_per_address_per_hour": Range(
+        "Online bookings from one address", 1, 100, "an hour"
+    ),
+}
+
+
+def chosen(site: Site) -> dict[str, int]:
+    """Return a site's numbers as they hold now."""
+    now_chosen = settings.of_site(site.id)
+    return {name: getattr(now_chosen, name) for name in CHOICES}
+
+
+def choose_all(
+    site: Site, values: Mapping[str, int], *, seen: str | None, actor: str, now: datetime
+) -> int:
+    """Give a site its own numbers; return how many changed.
+
+    Raises:
+        Invalid: one is out of its range, or two contradict each other; says which.
+        ChangedMeanwhile: as its name says.
+    """
+    have = chosen(site)
+    insist_unchanged(f"site:{site.id}", mark(more=have), seen)
+    wanted = have | {name: value for name, value in values.items() if name in CHOICES}
+    for name, value in wanted.items():
+        allowed = CHOICES[name]
+        if not allowed.least <= value <= allowed.most or value % allowed.step:
+            steps = f", in steps of {allowed.step}" if allowed.step > 1 else ""
+            raise Invalid(f"Choose from {allowed.least} to {allowed.most}{steps}.", field=name)
+    if 60 % wanted["start_every_minutes"]:
+        raise Invalid("Choose a part of the hour: 5, 10, 15, 20, 30.", field="start_every_minutes")
+    if wanted["chat_last_day"] <= wanted["chat_first_day"]:
+        raise Invalid("The latest day must come after the earliest.", field="chat_last_day")
+    if wanted["form_hold_longest_minutes"] < wanted["form_hold_minutes"]:
+        raise Invalid(
+            "This must be at least as long as the first.", field="form_hold_longest_minutes"
+        )
+    changed = [name for name, value in wanted.items() if value != have[name]]
+    for name in changed:
+        service.choose(site, name, wanted[name], actor=actor, now=now)
+    return len(changed)

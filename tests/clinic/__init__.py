@@ -1,0 +1,1 @@
+"""The supply, and who is hit when some of it goes."""
