@@ -258,6 +258,7 @@ def test_a_visit_that_is_moved_or_cancelled_leaves_the_list(
     done = send(desk, path, version=1, **wanted)
 
     assert done.status_code == 303, done.text
+    desk.get("/desk")  # says what was done, with the name
     page = desk.get("/desk/to-re-place").text
     assert "Ana Duarte" not in page
     assert re.search(r"To re-place <span class=\"count presses\">1</span>", page)
