@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from scheduler.availability import grid as bits
 from scheduler.availability.grid import STEP
 from scheduler.availability.lanes import Piece, place
-from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken
+from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken, WrongState
 from scheduler.booking.models import Claim, Hold
 from scheduler.booking.offers import (
     LOOK_BACK,
@@ -32,6 +32,7 @@ from scheduler.clinic.models import NeedKind, Resource
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
 from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan, day_span
+from scheduler.patients.models import Patient, Standing
 
 TAKEN = "That time has just been taken. Please choose another."
 
@@ -94,6 +95,19 @@ class Allocation:
 
     choices: list[Choice]
     moved: dict[int, int]  # id of a claim, its new lane
+
+
+def refuse_gone(patient: Patient) -> None:
+    """Refuse whom nothing can be booked for any more; read anew, under the caller's lock.
+
+    Raises:
+        WrongState: they have died, or their record was merged into another.
+    """
+    db.session.refresh(patient, ["is_deceased", "standing"])
+    if patient.is_deceased:
+        raise WrongState("They have died. Nothing new is booked or signed for them.")
+    if patient.standing is Standing.MERGED:
+        raise WrongState("This record was merged into another. Please open that one.")
 
 
 def lock(resource_ids: Iterable[int]) -> None:

@@ -9,7 +9,15 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.audit import service as audit
 from scheduler.booking import notices, queries, rules, withdrawal
-from scheduler.booking.allocation import TAKEN, Choice, Wish, candidates, choose, lock
+from scheduler.booking.allocation import (
+    TAKEN,
+    Choice,
+    Wish,
+    candidates,
+    choose,
+    lock,
+    refuse_gone,
+)
 from scheduler.booking.errors import (
     HoldGone,
     NoAuthority,
@@ -186,6 +194,7 @@ def book(
     Raises:
         NoAuthority: an infusion without one.
         NotOffered, SlotTaken, PatientBusy: as their names say.
+        WrongState: they have died, or their record was merged into another.
         TooClose: another infusion of theirs is within two days, and there is no reason.
     """
     wish = _wish(
@@ -194,6 +203,7 @@ def book(
     if wish.offering.needs_authority and authority is None:
         raise NoAuthority("This visit needs a clinician's clearance or an approved plan first.")
     lock(candidates(wish))
+    refuse_gone(patient)
     appointment = _book(
         wish,
         patient,

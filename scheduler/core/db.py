@@ -202,6 +202,7 @@ def _sqlite_connect(raw: Any, record: ConnectionPoolEntry) -> None:
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         "foreign_keys=ON",
         "synchronous=FULL",
+        "recursive_triggers=ON",  # else REPLACE deletes rows past the triggers that forbid it
     ):
         raw.execute("PRAGMA " + pragma)
 

@@ -14,7 +14,7 @@ from scheduler.accounts.rules import may
 from scheduler.audit import service as audit
 from scheduler.booking import queries as book_queries
 from scheduler.booking import service as booking
-from scheduler.booking.allocation import everything_at, lock
+from scheduler.booking.allocation import everything_at, lock, refuse_gone
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core.db import db
@@ -46,6 +46,9 @@ from scheduler.treatment.chair import Override
 
 #: The task that asks a clinician to look before anything is proposed; topic "assessment:3".
 LOOK_FIRST = "clinician-review"
+MOST_DAYS = 2 * 366
+SEVERE = 3
+SEVERE_WORDS = "A severe side effect was recorded in the session."
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,21 @@ def record_chat(
         WrongPlanState: the patient has a signed plan already.
     """
     lock([owed.patient.resource_id])
+    db.session.refresh(owed.infusion)
+    before = db.session.scalar(
+        select(Assessment)
+        .where(Assessment.infusion_id == owed.infusion_id)
+        .order_by(Assessment.id.desc())
+        .limit(1)
+    )
+    again = _drafted_already(
+        before,
+        owed,
+        (baseline, score, relief_days, relief_holds, condition, impression),
+        (goals or None, note or None),
+    )
+    if again is not None:
+        return again
     assessment = _assess(
         owed,
         baseline=baseline,
@@ -95,6 +113,10 @@ def record_chat(
         now=now,
     )
     chat = owed.chat
+    if before is not None:
+        tasks.close_by_event(
+            LOOK_FIRST, f"assessment:{before.id}", "recorded again", actor=actor, now=now
+        )
     if chat is not None and chat.status in (Status.BOOKED, Status.ARRIVED):
         booking.fulfil(chat, actor=actor, now=now)
     owed.closed_at, owed.outcome, owed.reason = now, "held", None
@@ -110,6 +132,34 @@ def record_chat(
         )
         return ChatHeld(assessment, None, found)
     return ChatHeld(assessment, propose(assessment, actor=actor, now=now), ())
+
+
+def _drafted_already(
+    before: Assessment | None,
+    owed: FollowUp,
+    answers: tuple[object, ...],
+    words: tuple[object, ...],
+) -> ChatHeld | None:
+    """Return what came of the chat when just this was recorded: a button pressed twice."""
+    if before is None or owed.outcome != "held":
+        return None
+    known = inputs_of(before)
+    was = (
+        known.baseline, known.score, known.relief_days, known.relief_holds, known.condition,
+        known.impression,
+    )  # fmt: skip
+    worst = treatment.worst_severity(owed.infusion_id)
+    if (was, (before.goals, before.note), before.worst_severity) != (answers, words, worst):
+        return None
+    found = blocks(before)
+    if found:
+        return ChatHeld(before, None, found)
+    plan = _open_plan(before.patient_id)
+    active = library.find_active()
+    is_drafted = plan is not None and plan.assessment_id == before.id
+    if plan is None or not is_drafted or active is None or plan.protocol_id != active.id:
+        return None
+    return ChatHeld(before, plan, ())
 
 
 def inputs_of(assessment: Assessment) -> Inputs:
@@ -128,8 +178,10 @@ def inputs_of(assessment: Assessment) -> Inputs:
 def blocks(assessment: Assessment) -> list[str]:
     """Return, in words for clinical staff, what keeps a plan from being drafted."""
     found = []
-    if assessment.worst_severity >= 3:
-        found.append("A severe side effect was recorded in the session.")
+    # What was written into the record after the chat counts as well.
+    worst = max(assessment.worst_severity, treatment.worst_severity(assessment.infusion_id))
+    if worst >= SEVERE:
+        found.append(SEVERE_WORDS)
     patient = db.session.get_one(Patient, assessment.patient_id)
     standing = clearance.current(patient)
     if standing.signed is not None and not standing.holds:
@@ -253,6 +305,7 @@ def change(
     words = _said(reason)
     before = proposal_of(plan)
     _check_phases(act, phases, before.min_hours_between)
+    _check_length(phases)
     _refuse_blocked(plan)
     changed = replace(before, act=act, phases=tuple(phases))
     _add_version(plan, changed, words, actor=f"staff:{signer.id}", now=now)
@@ -388,6 +441,7 @@ def _refuse_blocked(plan: Plan) -> None:
 
     A draft drawn up over a block carries the clinician's reason for it.
     """
+    refuse_gone(plan.patient)
     found = blocks(plan.assessment)
     if found and plan.versions[0].reason is None and plan.current.reason is None:
         raise DraftBlocked("A clinician must look at this first.", found)
@@ -456,10 +510,22 @@ def _check_phases(act: Act, phases: Sequence[Phase], min_hours: int) -> None:
             raise Invalid("Plan between 1 and 52 visits.", field="count")
         if not 1 <= phase.min_days <= phase.target_days <= phase.max_days <= 365:
             raise Invalid("The days between go from least to most.", field="target_days")
+        if not 0 <= phase.recovery_minutes <= 240:
+            raise Invalid("Plan between 0 and 240 minutes of recovery.", field="recovery")
+        if phase.reassess_after_days is not None and not 1 <= phase.reassess_after_days <= 365:
+            raise Invalid("Look again within a year.", field="after")
         if phase.min_days * 24 < min_hours:
             raise Invalid(
                 f"The protocol asks for at least {min_hours} hours between.", field="min_days"
             )
+
+
+def _check_length(phases: Sequence[Phase]) -> None:
+    """Refuse a course that nobody can look over."""
+    if sum(p.count for p in rules.until_review(phases)) > 52:
+        raise Invalid("Plan between 1 and 52 visits.", field="count")
+    if sum(p.count * p.max_days for p in rules.until_review(phases)) > MOST_DAYS:
+        raise Invalid("Plan at most two years before the next look.", field="count")
 
 
 def _add_version(

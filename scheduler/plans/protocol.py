@@ -170,6 +170,8 @@ def read(text: str) -> Protocol:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as reason:
         raise Unreadable(f"This is no TOML: {reason}") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+        raise Unreadable("This is no TOML that a protocol would need.") from None
     try:
         return _protocol(raw)
     except KeyError as missing:

@@ -182,8 +182,11 @@ def schedule(
         WrongPlanState: the plan is not signed, or does not run any more.
         PlanOvertaken: somebody changed it since version `version` was read.
         NotSchedulable: dates break a window without a reason, or the spacing; by visit.
+        MayNotSign: the override is no clinician's.
         SeriesTaken: dates were taken meanwhile and all or nothing was asked for.
     """
+    if override is not None:
+        safety.check_override(override)
     sites = clinic_supply.current().sites
     lock(everything_at(sites.values(), plan.patient.resource_id))
     db.session.refresh(plan, with_for_update={"of": Plan})

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from scheduler.booking import merging, queries
 from scheduler.booking import service as booking
 from scheduler.booking.allocation import everything_at, lock
+from scheduler.booking.errors import NoAuthority
 from scheduler.booking.models import Appointment, Authority
 from scheduler.booking.offers import Audience
 from scheduler.clinic import supply as clinic_supply
@@ -40,6 +41,7 @@ from scheduler.treatment.models import CallOutcome, Outcome, SessionEvent
 
 #: The task that asks for a second look at a plan whose visits are all held; topic "plan:3".
 REASSESS = "reassess"
+PUT_BACK = "Put back as it was."
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ def move(
     audience: Audience = Audience.DESK,
     reason: str | None = None,
     override: Override | None = None,
+    is_undo: bool = False,
     notify: bool = True,
 ) -> Appointment:
     """Give an appointment another time, place or person.
@@ -212,6 +215,7 @@ def move(
     Args:
         reason: Why a planned visit, or a chat, may leave its window.
         override: A clinician's word for a time too close to another infusion.
+        is_undo: Put back where it was moments ago: what excused that place then still does.
 
     Raises:
         OutsideWindow: it would leave its window, and there is no reason.
@@ -222,6 +226,8 @@ def move(
     _lock_all(appointment.patient)
     if starts_at != appointment.starts_at:
         chair.refuse_if_started(appointment)
+    if is_undo:
+        reason = reason or PUT_BACK
     visit = visits.find_for(appointment.id)
     if visit is not None:
         outside = visits.check_window(visit, starts_at, reason)
@@ -241,7 +247,9 @@ def move(
         actor=actor,
         now=now,
         audience=audience,
-        spacing_reason=_spacing(
+        spacing_reason=None
+        if is_undo and appointment.spacing_reason
+        else _spacing(
             appointment.patient,
             appointment.service_code,
             site_id or appointment.site_id,
@@ -308,7 +316,7 @@ def reinstate(
         _check_again(appointment, visit, actor=actor, now=now)
     back = booking.reinstate(appointment, actor=actor, now=now, audience=audience)
     if visit is not None:
-        outside = None if visits.is_inside(visit, back.starts_at) else "Put back as it was."
+        outside = None if visits.is_inside(visit, back.starts_at) else PUT_BACK
         visits.link(visit, back, outside)
     if back.service_code is ServiceCode.CHAT:
         _answer_owed_chat(back)
@@ -367,14 +375,23 @@ def start_infusion(
         NoAuthority: the plan it belongs to no longer runs, and no clinician overrides that.
         NotReady, NotInOrder, MayNotSign: as for treatment.chair.start.
     """
-    if appointment.authority is Authority.PLAN and override is None:
+    lock([appointment.patient.resource_id])  # nobody ends the plan meanwhile
+    missing = []
+    if appointment.authority is Authority.PLAN:
         assert appointment.authority_ref is not None
-        safety.check_authority(
-            appointment.service_code,
-            appointment.patient,
-            (Authority.PLAN, appointment.authority_ref, None),
-        )
-    return chair.start(appointment, override=override, at=at, actor=actor, now=now)
+        try:
+            safety.check_authority(
+                appointment.service_code,
+                appointment.patient,
+                (Authority.PLAN, appointment.authority_ref, None),
+            )
+        except NoAuthority as refusal:
+            if override is None:
+                raise
+            missing.append(refusal.message)
+    return chair.start(
+        appointment, override=override, also_missing=missing, at=at, actor=actor, now=now
+    )
 
 
 def complete_visit(

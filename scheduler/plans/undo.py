@@ -52,6 +52,7 @@ def undo(appointment: Appointment, *, version: int, actor: str, now: datetime) -
                 version=version,
                 actor=actor,
                 now=now,
+                is_undo=True,
             )
             if before.get("confirmed"):  # they were told nothing meanwhile: it still holds
                 plans.confirm(appointment, actor=actor, now=now)

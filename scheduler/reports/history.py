@@ -24,7 +24,13 @@ _SAID = {
     "appointment.strike": "struck it out",
     "appointment.unplaced": "changed the supply, and it lost its place",
     "call.outcome": "recorded the outcome",
+    "session.start": "started it",
+    "session.end": "noted its end",
+    "session.safe": "signed that they may go home",
+    "session.gone": "noted that they left",
 }
+#: What the record of the chair says beside its times is for who may read that record.
+_UNSAID = "session."
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,11 @@ class Deed:
 
 def of_appointment(appointment: Appointment) -> list[Deed]:
     """Return what was done to an appointment, the newest first."""
-    entries = audit.deeds(appointment.topic)
+    entries = [
+        e
+        for e in audit.deeds(appointment.topic)
+        if e.action in _SAID or not e.action.startswith(_UNSAID)
+    ]
     names = accounts.actor_names({e.actor for e in entries})
     return [Deed(e.at, names.get(e.actor) or who(e.actor), _what(e)) for e in entries]
 

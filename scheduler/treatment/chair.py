@@ -23,6 +23,8 @@ from scheduler.treatment.errors import MayNotSign, NotInOrder, NotReady
 from scheduler.treatment.models import ONCE, Answer, EventKind, SessionEvent
 
 LONGEST_BACKDATE = timedelta(hours=24)
+#: The same line from the same hands so soon after is a button pressed twice.
+ONE_PRESS = timedelta(seconds=5)
 #: Plausible readings; outside of them a figure was mistyped.
 VITALS: dict[str, tuple[int, int]] = {
     "systolic": (40, 300),
@@ -108,19 +110,33 @@ def note_vitals(
     now: datetime,
 ) -> SessionEvent:
     """Record vital signs: any of systolic, diastolic, pulse, breaths, oxygen."""
-    if not readings:
-        raise Invalid("Enter at least one reading.", field="vitals")
-    for name, value in readings.items():
-        _known(name, VITALS, "vitals")
-        low, high = VITALS[name]
-        if not low <= value <= high:
-            raise Invalid(f"Please check the {name}: {value} is not likely.", field=name)
+    check_vitals(readings)
     return _write(appointment, EventKind.VITALS, dict(readings), at=at, actor=actor, now=now)
 
 
-def in_the_way_of_start(appointment: Appointment) -> list[str]:
-    """Return, in words, what keeps an infusion from being started; empty when nothing does."""
-    lines = queries.lines(appointment.id)
+def check_vitals(readings: Mapping[str, int]) -> None:
+    """Refuse figures that were mistyped.
+
+    Raises:
+        Invalid: there is none, or one that no living person has, at its field.
+    """
+    if not readings:
+        raise Invalid("Enter at least one reading.", field="systolic")
+    for name, value in readings.items():
+        _known(name, VITALS, "systolic")
+        low, high = VITALS[name]
+        if not low <= value <= high:
+            raise Invalid(f"Please check the {name}: {value} is not likely.", field=name)
+    if readings.get("systolic", VITALS["systolic"][1]) <= readings.get("diastolic", 0):
+        raise Invalid("The upper pressure is above the lower one.", field="systolic")
+
+
+def in_the_way_of_start(appointment: Appointment, *, now: datetime) -> list[str]:
+    """Return, in words, what keeps an infusion from being started; empty when nothing does.
+
+    What was answered or measured on another day says nothing of today.
+    """
+    lines = queries.lines_of_day(appointment, now)
     words = [f"Not ready: {vocabulary.READINESS[item]}" for item in rules.unready(lines)]
     if rules.score(lines, "baseline") is None:
         words.append("No pain score before the start")
@@ -133,6 +149,7 @@ def start(
     appointment: Appointment,
     *,
     override: Override | None = None,
+    also_missing: Sequence[str] = (),
     at: datetime | None = None,
     actor: str,
     now: datetime,
@@ -141,11 +158,12 @@ def start(
 
     Args:
         override: A clinician's word, with a reason, when something is in the way.
+        also_missing: What the rooms above found in the way, in words.
 
     Raises:
         NotReady: readiness, score, vitals or clearance are not as they must be; says which.
         MayNotSign: the override is no clinician's.
-        NotInOrder: it is no infusion, it is over, or it was started before.
+        NotInOrder: it is no infusion, it is over, it was started before, or it is another day's.
     """
     lock([appointment.patient.resource_id])  # nobody changes an answer meanwhile
     _hold(appointment)
@@ -154,7 +172,8 @@ def start(
     lines = queries.lines(appointment.id)
     if rules.first(lines, EventKind.START) is not None:
         raise NotInOrder("This infusion was started already.")
-    missing = in_the_way_of_start(appointment)
+    _of_its_day(appointment, at or now)
+    missing = [*also_missing, *in_the_way_of_start(appointment, now=at or now)]
     _unless(override, missing, "This infusion cannot be started yet.")
     if appointment.status is Status.BOOKED:
         booking.arrive(appointment, actor=actor, now=now)
@@ -349,9 +368,15 @@ def complete(
     """Close a visit in the book: the patient has left. A session that began must be signed safe.
 
     Raises:
-        NotInOrder: an infusion was started and nobody signed that they are safe to go.
+        NotInOrder: an infusion was started and nobody signed that they are safe to go; or none
+            was started; or the visit is on a day to come.
     """
+    zone = appointment.site.zone
+    if appointment.starts_at.astimezone(zone).date() > now.astimezone(zone).date():
+        raise NotInOrder("It is booked for a day to come, so it has not taken place.")
     lines = queries.lines(appointment.id)
+    if rules.first(lines, EventKind.START) is None and appointment.authority is not None:
+        raise NotInOrder("No infusion was recorded. If they did not come, say so instead.")
     if rules.first(lines, EventKind.START) is not None:
         if rules.first(lines, EventKind.SAFE) is None:
             raise NotInOrder("Nobody has signed yet that they are safe to go home.")
@@ -402,13 +427,17 @@ def amend(
     root = db.session.get_one(SessionEvent, found.amends_id) if found.amends_id else found
     if root.kind is EventKind.SAFE and not strike:
         raise NotInOrder("A signature cannot be reworded: strike it, and sign anew.")
+    appointment = db.session.get_one(Appointment, root.appointment_id)
+    _hold(appointment)
     stands = next(
         (e for e in reversed(queries.events(root.appointment_id)) if e.amends_id == root.id), root
     )
+    moment = _near(at, stands.at, now) if at else stands.at
+    _keep_order(queries.lines(root.appointment_id), root, None if strike else moment)
     row = SessionEvent(
         appointment_id=root.appointment_id,
         kind=root.kind,
-        at=_moment(at, now) if at else stands.at,
+        at=moment,
         data=dict(stands.data if data is None else data),
         note=stands.note if note is None else note,
         amends_id=root.id,
@@ -418,7 +447,6 @@ def amend(
         recorded_by=f"staff:{signer.id}",
         recorded_at=now,
     )
-    appointment = db.session.get_one(Appointment, root.appointment_id)
     return _add(appointment, row, now=now)
 
 
@@ -462,6 +490,16 @@ def _unless(override: Override | None, missing: Sequence[str], message: str) -> 
         raise Invalid("Please say why.", field="reason")
 
 
+def _of_its_day(appointment: Appointment, moment: datetime) -> None:
+    """Refuse to run the clock of a visit that is booked for another day."""
+    zone = appointment.site.zone
+    booked, on = appointment.starts_at.astimezone(zone).date(), moment.astimezone(zone).date()
+    if booked != on:
+        raise NotInOrder(
+            f"This visit is booked for {booked:%a, %b} {booked.day}. Move it to today first."
+        )
+
+
 def _running(appointment: Appointment) -> list[rules.Line]:
     lines = queries.lines(appointment.id)
     if rules.first(lines, EventKind.START) is None:
@@ -487,6 +525,32 @@ def _moment(at: datetime | None, now: datetime) -> datetime:
     return at
 
 
+def _near(at: datetime, stands: datetime, now: datetime) -> datetime:
+    """Return an amended moment: however old the line is, it happened about then."""
+    if at > now or abs(at - stands) > LONGEST_BACKDATE:
+        raise Invalid("That time is ahead, or more than a day from what it says.", field="at")
+    return at
+
+
+def _keep_order(lines: Sequence[rules.Line], root: SessionEvent, moment: datetime | None) -> None:
+    """Refuse an amendment after which an infusion would end before it began, or without it.
+
+    Args:
+        moment: When the amended line would have happened; None when it would be struck.
+    """
+    if root.kind.value not in ONCE:
+        return
+    if moment is None:
+        later = ONCE[ONCE.index(root.kind.value) + 1 :]
+        if any(line.kind.value in later for line in lines):
+            raise NotInOrder("Something after it counts on it: strike that first.")
+        return
+    times = {line.kind.value: line.at for line in lines} | {root.kind.value: moment}
+    in_order = [times[kind] for kind in ONCE if kind in times]
+    if in_order != sorted(in_order):
+        raise Invalid("Start, end, safe to go and leaving follow one another.", field="at")
+
+
 def _write(
     appointment: Appointment,
     kind: EventKind,
@@ -507,14 +571,19 @@ def _write(
     if override is not None:
         data = {**data, "overridden_by": override.staff.id}
         signed_by = signed_by or override.staff.id
+    _hold(appointment)  # a second click waits for the first
+    moment, words = _moment(at, now), (note or "").strip() or None
+    again = _said_just_now(appointment.id, kind, data, words, moment, actor=actor, now=now)
+    if again is not None:
+        return again
     # What happens once and was struck out is written again as an amendment of the struck line.
     struck = _struck(appointment.id, kind) if kind.value in ONCE else None
     row = SessionEvent(
         appointment_id=appointment.id,
         kind=kind,
-        at=_moment(at, now),
+        at=moment,
         data=data,
-        note=(note or "").strip() or None,
+        note=words,
         amends_id=struck.id if struck else None,
         is_struck=False,
         reason=override.reason.strip() if override else ("Written anew." if struck else None),
@@ -523,6 +592,30 @@ def _write(
         recorded_at=now,
     )
     return _add(appointment, row, now=now)
+
+
+def _said_just_now(
+    appointment_id: int,
+    kind: EventKind,
+    data: dict[str, Any],
+    words: str | None,
+    at: datetime,
+    *,
+    actor: str,
+    now: datetime,
+) -> SessionEvent | None:
+    """Return the newest line of a kind when it is the one a button pressed twice would repeat."""
+    newest = db.session.scalar(
+        select(SessionEvent)
+        .where(SessionEvent.appointment_id == appointment_id, SessionEvent.kind == kind)
+        .order_by(SessionEvent.id.desc())
+        .limit(1)
+    )
+    if newest is None or kind.value in ONCE or newest.amends_id is not None:
+        return None
+    is_same = (newest.data, newest.note, newest.recorded_by) == (data, words, actor)
+    recent = now - newest.recorded_at < ONE_PRESS and abs(at - newest.at) < ONE_PRESS
+    return newest if is_same and recent else None
 
 
 def _add(appointment: Appointment, row: SessionEvent, *, now: datetime) -> SessionEvent:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from scheduler.accounts.models import Staff
 from scheduler.accounts.rules import Act, may
 from scheduler.audit import service as audit
-from scheduler.booking.allocation import lock
+from scheduler.booking.allocation import lock, refuse_gone
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid, Stale
 from scheduler.patients.models import Patient
@@ -190,12 +190,15 @@ def sign(
     if not may(signer.role, Act.SIGN_CLEARANCE):
         raise MayNotSign("Only a clinician signs a clearance.")
     lock([patient.resource_id])
+    refuse_gone(patient)
     standing = current(patient)
     if dict(basis) != standing.basis:
         raise Stale("An answer was recorded while you had this open. Please look again.")
     if decision is Decision.CLEARED and standing.missing:
         raise NotCleared("This cannot be cleared yet.", standing.missing)
     if decision is Decision.CLEARED and standing.holds:
+        raise Stale("This was signed while you had it open.")
+    if decision is Decision.NOT_CLEARED and _was_refused(standing):
         raise Stale("This was signed while you had it open.")
     if decision is Decision.NOT_CLEARED and not (reason or "").strip():
         raise Invalid("Please say why.", field="reason")
@@ -248,8 +251,19 @@ def hand_over(since_id: int, target_id: int) -> None:
         )
 
 
+def _was_refused(standing: Standing) -> bool:
+    """Say whether the newest signature refuses on just what stands now."""
+    signed = standing.signed
+    return (
+        signed is not None
+        and signed.decision is Decision.NOT_CLEARED
+        and dict(signed.based_on) == standing.basis
+    )
+
+
 def _record(entry: ScreeningEntry, patient: Patient) -> ScreeningEntry:
     lock([patient.resource_id])  # so that nobody books on what is being changed
+    refuse_gone(patient)
     held = current(patient).holds
     db.session.add(entry)
     db.session.flush()

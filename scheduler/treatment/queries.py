@@ -11,7 +11,7 @@ from scheduler.booking.overruns import Hit
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core.db import db
 from scheduler.treatment import rules
-from scheduler.treatment.models import SessionEvent
+from scheduler.treatment.models import EventKind, SessionEvent
 from scheduler.treatment.rules import ChairState, Line, Release
 
 
@@ -27,6 +27,13 @@ def events(appointment_id: int) -> Sequence[SessionEvent]:
 def lines(appointment_id: int) -> list[Line]:
     """Return the record as it counts now: amended, struck lines gone, in order of time."""
     return effective(events(appointment_id))
+
+
+def lines_of_day(appointment: Appointment, moment: datetime) -> list[Line]:
+    """Return what counts and was recorded on the day of a moment: the rest may have changed."""
+    zone = appointment.site.zone
+    today = moment.astimezone(zone).date()
+    return [x for x in lines(appointment.id) if x.at.astimezone(zone).date() == today]
 
 
 def effective(written: Sequence[SessionEvent]) -> list[Line]:
@@ -108,8 +115,14 @@ def baseline(appointment_id: int) -> int | None:
 
 def _state(appointment: Appointment, counted: Sequence[Line], *, now: datetime) -> ChairState:
     settings = clinic_supply.current().sites[appointment.site_id].settings
+    zone = appointment.site.zone
+    on = appointment.starts_at.astimezone(zone).date()
     return rules.state(
-        counted,
+        [  # who was ready on another day, before a move, is not ready now
+            line
+            for line in counted
+            if line.kind is not EventKind.READINESS or line.at.astimezone(zone).date() == on
+        ],
         now=now,
         infusion_minutes=settings.infusion_minutes,
         recovery_minutes=settings.recovery_minutes,

@@ -98,8 +98,11 @@ def says(public_id: str) -> ResponseReturnValue:
     form = ChatForm()
     if "HX-Request" not in request.headers:
         return _page(public_id, form, ask=True)
-    html = render_template("desk/_says.html", says=_says(_owed(public_id), form))
-    let_go()
+    owed = _owed(public_id)
+    patient_id = owed.patient_id
+    html = render_template("desk/_says.html", says=_says(owed, form))
+    subject = f"patient:{patient_id}"
+    looks.note("chat.viewed", subject, patient_id=patient_id, once_in_a_while=True)
     return html
 
 
@@ -177,7 +180,7 @@ def _says(owed: FollowUp, form: ChatForm) -> Says:
         if form[name].data in (None, ""):
             missing.append(words)
     worst = treatment.worst_severity(owed.infusion_id)
-    blocked = ["A severe side effect was recorded in the session."] if worst >= 3 else []
+    blocked = [approval.SEVERE_WORDS] if worst >= approval.SEVERE else []
     if missing:
         return Says(None, missing, blocked)
     try:

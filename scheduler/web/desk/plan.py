@@ -162,7 +162,7 @@ def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
         override = signing.override()
         with transaction():
             plan = plans.by_public_id(public_id)
-            number = len(plan.visits)
+            number, is_told = len(plan.visits), consent.standing(plan.patient).may_text
             done = scheduling.schedule(
                 plan,
                 choices,
@@ -192,7 +192,8 @@ def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
             "choose another below."
         )
     else:
-        say(f"{rules.plural(booked, 'visit')} booked. One message with all dates goes out.")
+        told = "One message with all dates goes out." if is_told else "Please tell them the dates."
+        say(f"{rules.plural(booked, 'visit')} booked. {told}")
     return redirect(url_for(".show", public_id=public_id), code=303)
 
 

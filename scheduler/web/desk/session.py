@@ -106,10 +106,10 @@ def amend(public_id: str, line_id: int) -> ResponseReturnValue:
             entry = _entry(appointment, line_id)
             chair.amend(
                 entry.id,
-                reason=request.form.get("reason", "")[:500],
+                reason=_words("reason", 500),
                 data=_amended(entry),
-                at=_typed_time(appointment, now=clock.now()),
-                note=(request.form.get("note", "").strip()[:LONGEST_NOTE] or None),
+                at=_typed_time(appointment, now=clock.now(), on=entry.now.at),
+                note=_note(),
                 strike="strike" in request.form,
                 signer=word.staff,
                 now=clock.now(),
@@ -126,7 +126,7 @@ def amend(public_id: str, line_id: int) -> ResponseReturnValue:
 def _before(doing: Doing) -> None:
     """Write down what was answered anew before the start; what is unchanged is not repeated."""
     form, appointment = request.form, doing.appointment
-    lines = treatment.lines(appointment.id)
+    lines = treatment.lines_of_day(appointment, doing.now)
     who = {"actor": doing.actor, "now": doing.now}
     said = rules.latest_items(lines, EventKind.READINESS)
     for item in vocabulary.READINESS:
@@ -135,7 +135,7 @@ def _before(doing: Doing) -> None:
             chair.note_readiness(appointment, item, is_met=value == "yes", **who)  # type: ignore[arg-type]
     if form.get("comfort-asked"):
         wishes = {item: f"comfort-{item}" in form for item in vocabulary.COMFORT}
-        playlist = form.get("playlist", "").strip()[:200]
+        playlist = _words("playlist", 200)
         before = _last(lines, EventKind.COMFORT)
         known = (dict(before.data), before.note or "") if before else ({}, "")
         if (any(wishes.values()) or before) and (wishes, playlist) != known:
@@ -195,8 +195,8 @@ def _score(doing: Doing) -> None:
 def _dose(doing: Doing) -> None:
     chair.note_dose(
         doing.appointment,
-        request.form.get("amount", "")[:40],
-        request.form.get("unit", "")[:40],
+        _words("amount", 40),
+        _words("unit", 40),
         note=_note(),
         at=doing.at,
         actor=doing.actor,
@@ -273,7 +273,15 @@ DEEDS: Mapping[str, tuple[Callable[[Doing], None], str]] = {
 
 
 def _note() -> str | None:
-    return request.form.get("note", "").strip()[:LONGEST_NOTE] or None
+    return _words("note", LONGEST_NOTE) or None
+
+
+def _words(name: str, most: int) -> str:
+    """Return what was typed into a field; what is too long is refused, never cut unseen."""
+    words = request.form.get(name, "").strip()
+    if len(words) > most:
+        raise Invalid(f"Use at most {most:,} letters.", field=name)
+    return words
 
 
 def _number(name: str) -> int | None:
@@ -290,8 +298,10 @@ def _readings() -> dict[str, int]:
     return {name: value for name, _ in VITALS if (value := _number(name)) is not None}
 
 
-def _typed_time(appointment: Appointment, *, now: datetime) -> datetime | None:
-    """Return a typed time of today on the site's clock; None when it was left empty."""
+def _typed_time(
+    appointment: Appointment, *, now: datetime, on: datetime | None = None
+) -> datetime | None:
+    """Return a typed time on the site's clock, today or on the day of `on`; None when empty."""
     value = request.form.get("at", "").strip()
     if not value:
         return None
@@ -300,7 +310,7 @@ def _typed_time(appointment: Appointment, *, now: datetime) -> datetime | None:
         wall = datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  a time of day
     except ValueError:
         raise Invalid("Enter a time, like 10:45.", field="at") from None
-    moment = instant(now.astimezone(zone).date(), wall, zone)
+    moment = instant((on or now).astimezone(zone).date(), wall, zone)
     return min(moment, now) if (moment - now).total_seconds() < 60 else moment
 
 
@@ -325,26 +335,24 @@ def _effect_again(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dose_again(data: dict[str, Any]) -> dict[str, Any]:
-    amount = request.form.get("amount", "").strip()[:40]
-    unit = request.form.get("unit", "").strip()[:40]
+    amount = _words("amount", 40)
+    unit = _words("unit", 40)
     if not amount or not unit:
         raise Invalid("Enter the amount and its unit.", field="amount")
     return data | {"amount": amount, "unit": unit}
 
 
 def _met_again(data: dict[str, Any]) -> dict[str, Any]:
-    return data | {"is_met": request.form.get("is_met") == "yes"}
+    value = request.form.get("is_met")
+    if value not in ("yes", "no"):
+        raise Invalid("Please choose one of the list.", field="is_met")
+    return data | {"is_met": value == "yes"}
 
 
 def _vitals_again(_: dict[str, Any]) -> dict[str, Any]:
     readings = _readings()
-    if not readings:
-        raise Invalid("Enter at least one reading.", field="systolic")
-    for name, value in readings.items():
-        low, high = chair.VITALS[name]
-        if not low <= value <= high:
-            raise Invalid(f"Please check the {name}: {value} is not likely.", field=name)
-    return dict(readings)
+    chair.check_vitals(readings)
+    return readings
 
 
 def _end_again(data: dict[str, Any]) -> dict[str, Any]:
@@ -378,6 +386,8 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
     lines = treatment.lines(appointment.id)
     state = treatment.chair_state(appointment, now=now)
     started = rules.first(lines, EventKind.START)
+    # Before the start only today's answers count; afterwards all that led to it stay to be seen.
+    before = lines if started else treatment.lines_of_day(appointment, now)
     comfort = _last(lines, EventKind.COMFORT)
     vitals = _last(lines, EventKind.VITALS)
     placed = book.placed([appointment])[0]
@@ -404,14 +414,14 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
         safe=rules.first(lines, EventKind.SAFE),
         is_open=appointment.status in (Status.BOOKED, Status.ARRIVED),
         is_closed=appointment.status is Status.FULFILLED,
-        in_the_way=chair.in_the_way_of_start(appointment) if started is None else [],
-        ready=rules.latest_items(lines, EventKind.READINESS),
+        in_the_way=chair.in_the_way_of_start(appointment, now=now) if started is None else [],
+        ready=rules.latest_items(before, EventKind.READINESS),
         met=rules.latest_items(lines, EventKind.DISCHARGE),
         unmet=[vocabulary.DISCHARGE[i] for i in rules.unmet(lines)],
         comfort=comfort.data if comfort else {},
         playlist=(comfort.note or "") if comfort else "",
         comfort_asked=comfort is not None,
-        baseline=rules.score(lines, "baseline"),
+        baseline=rules.score(before, "baseline"),
         during=rules.score(lines, "during"),
         after=rules.score(lines, "after"),
         last_vitals=vitals,
