@@ -814,7 +814,7 @@ def test_when_the_clinic_shuts_or_the_nurse_is_off_after_the_preview_the_rows_sa
     with app.app_context():
         states = db.session.scalars(select(PlannedVisit).order_by(PlannedVisit.number)).all()
         assert [v.number for v in states if v.state is VisitState.TO_PLACE] == [2]
-        assert "not open" in (states[1].reason or "")
+        assert "Snow" in (states[1].reason or "")
 
 
 # ---------------------------------------------------------------- protocols
