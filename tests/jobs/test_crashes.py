@@ -187,12 +187,11 @@ CASES = [
 
 @pytest.mark.parametrize(("provider", "step"), CASES, indirect=["provider"])
 def test_a_crash_neither_loses_nor_doubles(
-    database_url: str, provider: Provider, step: str, capsys: pytest.CaptureFixture[str]
+    database_url: str, provider: Provider, step: str
 ) -> None:
     run = crash(database_url, provider, step)
 
-    with capsys.disabled():
-        print("\n" + run.line(f"{database_url.partition(':')[0]} {provider.channel}, {step}"))
+    print(run.line(f"{database_url.partition(':')[0]} {provider.channel}, {step}"))
     assert run.killed
     assert (run.lost, run.doubled, run.unresolved) == (0, 0, 0)
     assert run.ambiguous <= 1
@@ -208,12 +207,10 @@ def test_the_two_easy_policies_fail_the_same_test(
     policy: str,
     step: str,
     harm: str,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with twilio_server.playing(tmp_path / "truth.jsonl") as server:
         run = crash(database_url, by_text(server), step, policy)
 
-    with capsys.disabled():
-        print("\n" + run.line(f"control: {database_url.partition(':')[0]}, {policy}"))
+    print(run.line(f"control: {database_url.partition(':')[0]}, {policy}"))
     assert run.killed
     assert getattr(run, harm) >= 1
