@@ -134,6 +134,12 @@ def about(topic: str) -> Sequence[Message]:
     ).all()
 
 
+def waiting(topic: str) -> Sequence[Message]:
+    """Return the texts about one topic that have not left yet."""
+    unsent = (State.QUEUED, State.CLAIMED, State.SENDING)
+    return [m for m in about(topic) if m.channel is Channel.SMS and m.state in unsent]
+
+
 def conversation(number: str, *, limit: int = 100) -> list[Message | InboundText]:
     """Return what went to and came from a number, oldest first: texts that left, and theirs."""
     out = db.session.scalars(

@@ -31,7 +31,6 @@ from scheduler.core.errors import Invalid, Refusal
 from scheduler.core.timespan import TimeSpan, day_span, exists, instant
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
-from scheduler.messaging.states import State as MessageState
 from scheduler.plans import followups, visits
 from scheduler.plans import service as plans
 from scheduler.plans import undo as plans_undo
@@ -46,8 +45,6 @@ from scheduler.web.desk.rooms import back, say
 from scheduler.web.display import clock_time
 from scheduler.web.fields import DayField, Form, option, read_moment, read_number
 from scheduler.web.guards import requires
-
-UNSENT = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.SENDING)
 
 bp = Blueprint("desk_appointments", __name__, url_prefix="/desk/appointments")
 
@@ -267,10 +264,7 @@ def _target(appointment: Appointment, form: MoveForm) -> Target:
 
 
 def _in_sight(refusal: Refusal, public_id: str, target: Target | None) -> Refusal:
-    """Return a refusal of the board with what stands in the way there, and the nearest free times.
-
-    Who drags sees the whole day, so "just taken" would often be untrue.
-    """
+    """Return a refusal of the board with who is in that chair, and the nearest free times."""
     if target is None or not isinstance(refusal, SlotTaken):
         return refusal
     let_go()
@@ -287,21 +281,16 @@ def _in_sight(refusal: Refusal, public_id: str, target: Target | None) -> Refusa
         if p.appointment.id != moved.id
         and p.appointment.starts_at < target.starts_at + visit + turnover
         and p.appointment.ends_at + turnover > target.starts_at
-        and (p.chair_id if target.chair_id else p.person_id)
-        == (target.chair_id or target.person_id or -1)
+        and p.chair_id == target.chair_id
     ]
-    names = {u.id: u.name for u in (*target.site.chairs, *target.site.people)}
-    column = names.get(target.chair_id or target.person_id or 0)
+    words = refusal.message
     if there and target.chair_id:
+        names = {c.id: c.name for c in target.site.chairs}
         taker = there[0]
         words = (
-            f"{column} is taken then: {taker.patient.shown_name}, "
+            f"{names[target.chair_id]} is taken then: {taker.patient.shown_name}, "
             f"{clock_time(taker.starts_at, target.site.zone)}."
         )
-    elif target.chair_id:
-        words = "That time is not free: no nurse has room, or it is kept for somebody."
-    else:
-        words = f"{column} has no room then." if column else "That time is not free."
     if near:
         words += f" Free nearby: {', '.join(_near(m, day, target.site) for m in near)}."
     return SlotTaken(words)
@@ -400,7 +389,7 @@ def _page(
         messages=[
             *messages.about(topic),
             *messages.about(f"invite:{appointment.id}"),
-            *(m for m in messages.about(f"patient:{patient_id}") if m.state in UNSENT),
+            *messages.waiting(f"patient:{patient_id}"),
         ],
         tasks=tasks.open_about(topic),
         deeds=history.of_appointment(appointment),

@@ -13,7 +13,7 @@ from scheduler.web.desk import looks
 bp = Blueprint("desk_course", __name__, url_prefix="/desk/course")
 
 CHAT_WORDS = {
-    ChatStanding.OVERDUE: ("▲", "Its days are over", "trouble"),
+    ChatStanding.OVERDUE: ("▲", "Overdue", "trouble"),
     ChatStanding.TO_RECORD: ("●", "To be held and recorded", "attention"),
     ChatStanding.TO_BOOK: ("◷", "No time booked", "attention"),
     ChatStanding.BOOKED: ("✓", "Booked", "fine"),

@@ -17,6 +17,8 @@ from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.core.timespan import exists, instant
 from scheduler.messaging import consent
+from scheduler.messaging import queries as messages
+from scheduler.messaging import rules as texting
 from scheduler.plans import approval, protocol, rules, scheduling
 from scheduler.plans import queries as plans
 from scheduler.plans.errors import NotSchedulable, SeriesTaken
@@ -28,6 +30,7 @@ from scheduler.web import login
 from scheduler.web.desk import drawings, looks, refusals, signing
 from scheduler.web.desk.patients import PAIN_WORDS
 from scheduler.web.desk.rooms import say
+from scheduler.web.display import moment
 from scheduler.web.fields import YEARS, read_aware, read_number
 from scheduler.web.guards import insist, requires
 
@@ -162,7 +165,7 @@ def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
         override = signing.override()
         with transaction():
             plan = plans.by_public_id(public_id)
-            number, is_told = len(plan.visits), consent.standing(plan.patient).may_text
+            number = len(plan.visits)
             done = scheduling.schedule(
                 plan,
                 choices,
@@ -175,6 +178,7 @@ def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
             left = {n: why for n, why in _without_a_date(plan).items() if n not in done.taken}
             if left:
                 scheduling.leave_to_place(plan, left, actor=login.me().actor, now=clock.now())
+            told_at = _told_at(plan)
     except SeriesTaken as refusal:
         kept = {n: c for n, c in _kept().items() if n not in refusal.taken}
         page = _page(public_id, chosen=kept, refused=_Refused(refusal, refusal.taken))
@@ -192,9 +196,25 @@ def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
             "choose another below."
         )
     else:
-        told = "One message with all dates goes out." if is_told else "Please tell them the dates."
+        told = (
+            f"One text with all dates goes out {told_at}."
+            if told_at
+            else "No text goes out. Please tell them the dates."
+        )
         say(f"{rules.plural(booked, 'visit')} booked. {told}")
     return redirect(url_for(".show", public_id=public_id), code=303)
+
+
+def _told_at(plan: Plan) -> str | None:
+    """Return when the one text with all dates leaves ("Tue, Mar 3, 10:45 AM"), if one does."""
+    now = clock.now()
+    waiting = [m.send_after for m in messages.waiting(f"patient:{plan.patient_id}")]
+    if not waiting or not consent.may_text(plan.patient, now=now):
+        return None
+    site = clinic_supply.current().sites[plan.site_id]
+    due = max(now, min(waiting))
+    quiet = {"begins": site.settings.quiet_until, "ends": site.settings.quiet_from}
+    return moment(texting.next_daytime(due, site.zone, **quiet), site.zone)
 
 
 def _without_a_date(plan: Plan) -> dict[int, str]:

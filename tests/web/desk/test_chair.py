@@ -4,10 +4,13 @@ import re
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from scheduler.accounts.models import Role
-from scheduler.patients.models import Pain
+from scheduler.core.db import db
+from scheduler.messaging import consent
+from scheduler.patients.models import Pain, Patient
 from tests import course, make
 from tests.conftest import Keep, SignIn, StoppedClock
 
@@ -103,3 +106,45 @@ def test_a_wrong_password_on_declining_is_said_where_it_was_typed(
     assert answer.status_code == 422
     assert 'id="decline-password-error"' in answer.text
     assert 'id="password-error"' not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("agreed", "told"),
+    [
+        (True, "One text with all dates goes out Mon, Mar 9, 10:05 AM."),
+        (False, "No text goes out. Please tell them the dates."),
+    ],
+)
+def test_booking_all_visits_says_when_the_one_text_leaves(
+    signed_in: SignIn, visits: dict[str, str], keep: Keep, agreed: bool, told: str
+) -> None:
+    if agreed:
+        with keep():
+            june = db.session.scalars(select(Patient).where(Patient.given_name == "June")).one()
+            consent.grant(
+                june,
+                june.mobile or "",
+                "yes",
+                source="desk",
+                actor="staff:1",
+                origin="-",
+                now=make.MONDAY,
+            )
+    client = signed_in(role=Role.CLINICIAN)
+    page = f"/desk/plans/{visits['plan']}"
+    shown = client.get(page).text
+    dates = dict(re.findall(r'name="(v\d)" id="v\d-0" value="([^"]+)"', shown))
+    version = re.search(r'name="version" value="(\d+)"', shown)
+    assert version
+    form = {
+        "csrf_token": make.form_token(client, page),
+        "version": version[1],
+        "deed": "book",
+        "password": make.PASSWORD,
+        **dates,
+    }
+
+    done = client.post(f"{page}/approve", data=form, follow_redirects=True).text
+
+    said = done.partition('id="said"')[2][:200]
+    assert f"6 visits booked. {told}" in said
