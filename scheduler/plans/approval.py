@@ -84,7 +84,9 @@ def record_chat(
         WrongPlanState: the patient has a signed plan already.
     """
     lock([owed.patient.resource_id])
-    db.session.refresh(owed.infusion)
+    for row in (owed, owed.infusion, owed.chat):  # as they stand now that nobody else writes
+        if row is not None:
+            db.session.refresh(row)
     before = db.session.scalar(
         select(Assessment)
         .where(Assessment.infusion_id == owed.infusion_id)

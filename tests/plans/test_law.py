@@ -210,3 +210,52 @@ def test_clinical_words_are_stored_sealed(keep: Keep, where: course.Clinic) -> N
         stored = session.scalar(sa.text("SELECT goals FROM assessment"))
     assert stored
     assert "dog" not in stored
+
+
+@pytest.mark.parametrize(
+    "table", ["assessment", "clearance", "plan_signature", "plan_version", "screening_entry",
+              "session_event"],
+)  # fmt: skip
+def test_no_row_that_was_signed_is_put_in_the_place_of_another(
+    keep: Keep, where: course.Clinic, table: str
+) -> None:
+    """REPLACE deletes what is in its way; SQLite asks no trigger unless told to."""
+    with keep() as session:
+        if session.get_bind().dialect.name != "sqlite":
+            pytest.skip("only SQLite knows REPLACE")
+    with pytest.raises(DBAPIError, match="append only"):
+        run(keep, f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
+
+
+@pytest.mark.parametrize("authority", ["NULL", "'override'"])
+def test_no_infusion_without_an_authority_that_is_named(
+    keep: Keep, where: course.Clinic, authority: str
+) -> None:
+    with pytest.raises(IntegrityError):
+        run(
+            keep,
+            f"UPDATE appointment SET authority = {authority}, authority_reason = NULL"
+            f" WHERE {VISIT_1}",
+        )
+
+
+def test_a_patient_is_not_in_two_places(keep: Keep, where: course.Clinic) -> None:
+    with pytest.raises(IntegrityError) as refused:
+        run(
+            keep,
+            "INSERT INTO claim (lane_id, starts_at, ends_at, appointment_id, is_pinned)"
+            " SELECT c.lane_id, c.starts_at, c.ends_at, c.appointment_id, c.is_pinned"
+            " FROM claim c JOIN lane l ON l.id = c.lane_id"
+            " JOIN patient p ON p.resource_id = l.resource_id",
+        )
+    assert violated(refused.value, "ex_claim_no_overlap")
+
+
+def test_safe_to_go_is_never_written_unsigned(keep: Keep, where: course.Clinic) -> None:
+    with pytest.raises(IntegrityError):
+        run(
+            keep,
+            "INSERT INTO session_event (appointment_id, kind, at, data, is_struck, recorded_by,"
+            " recorded_at) SELECT appointment_id, 'safe', at, data, is_struck, recorded_by,"
+            " recorded_at FROM session_event WHERE kind = 'readiness'",
+        )
