@@ -2,7 +2,18 @@
 
 from flask import Flask
 
-from scheduler.cli import demo, keys, offers, people, protocols, schema, staff, up, worker
+from scheduler.cli import (
+    demo,
+    keys,
+    offers,
+    people,
+    protocols,
+    schema,
+    staff,
+    supply,
+    up,
+    worker,
+)
 
 
 def join(app: Flask) -> None:
@@ -15,5 +26,6 @@ def join(app: Flask) -> None:
     app.cli.add_command(protocols.group)
     app.cli.add_command(schema.group)
     app.cli.add_command(staff.group)
+    app.cli.add_command(supply.group)
     app.cli.add_command(up.up_command)
     app.cli.add_command(worker.command)

@@ -1,0 +1,210 @@
+"""The supply from a terminal: the same words about who is hit, before anything is changed."""
+
+import json
+from datetime import date, time
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from flask.testing import FlaskCliRunner
+from sqlalchemy import select
+
+from scheduler.audit.models import AuditEntry
+from scheduler.clinic import hours, places, queries, roster, terms
+from scheduler.clinic.models import Closure, Service
+from scheduler.core.db import db
+from tests import make
+from tests.conftest import Keep
+
+
+@pytest.fixture(autouse=True)
+def _clinic(keep: Keep) -> None:
+    """Tomorrow Ana is called at 10 and Ben comes at 11."""
+    with keep():
+        site = make.clinic_day()
+        make.call(site, make.patient())
+        make.infusion(site, make.patient("Ben", "Ito", mobile="+17815550122"), make.at(11))
+
+
+def supply(runner: FlaskCliRunner, *words: str) -> Result:
+    return runner.invoke(args=["supply", *words])
+
+
+CLOSE = ("close", "woburn", "--from", "2026-03-03", "--reason", "Snow")
+
+
+def closures(app: Flask) -> list[Closure]:
+    with app.app_context():
+        return list(db.session.scalars(select(Closure)))
+
+
+def test_a_closure_that_hits_somebody_changes_nothing_without_yes(
+    runner: FlaskCliRunner, app: Flask
+) -> None:
+    asked = supply(runner, *CLOSE)
+
+    assert asked.exit_code == 2
+    assert "2026-03-03 10:00  Woburn     Ana Duarte" in asked.output
+    assert "Ben Ito" in asked.output
+    assert "Nothing was changed" in asked.output
+    assert closures(app) == []
+
+
+def test_with_yes_it_is_done_and_the_list_says_who_waits(
+    runner: FlaskCliRunner, app: Flask
+) -> None:
+    done = supply(runner, *CLOSE, "--yes")
+    listed = supply(runner, "waiting")
+    (closure,) = closures(app)
+    opened = supply(runner, "reopen", str(closure.id))
+
+    assert done.exit_code == 0, done.output
+    assert "Closed." in done.output
+    assert "Woburn is closed: Snow." in listed.output
+    assert "2 with their place again." in opened.output
+    assert "Everybody has their place." in supply(runner, "waiting").output
+
+
+def test_programs_read_the_same_as_json(runner: FlaskCliRunner) -> None:
+    asked = supply(runner, *CLOSE, "--json")
+    document = json.loads(asked.output)
+    shown = json.loads(supply(runner, "show", "--json").output)
+
+    assert asked.exit_code == 2
+    assert document["saved"] is False
+    assert [hit["wall"] for hit in document["hits"]] == ["2026-03-03T10:00", "2026-03-03T11:00"]
+    assert document["hits"][0]["why"] == ["Woburn is closed: Snow."]
+    assert shown["sites"][0]["chairs"] == ["Chair 1", "Chair 2"]
+    assert shown["sites"][0]["hours"][0] == "mon 08:00-18:00"
+
+
+def test_part_of_a_day_and_one_chair_hit_only_whom_they_must(
+    runner: FlaskCliRunner, app: Flask
+) -> None:
+    morning = supply(
+        runner,
+        *CLOSE[:2],
+        "--from",
+        "2026-03-03T08:00",
+        "--until",
+        "2026-03-03T10:30",
+        "--reason",
+        "Drill",
+    )
+    chair = supply(runner, *CLOSE, "--chair", "Chair 1")
+
+    assert "Ana Duarte" in morning.output
+    assert "Ben Ito" not in morning.output
+    assert chair.exit_code == 0, chair.output
+    assert "1 with another chair or lane" in chair.output
+
+
+def test_hours_and_shifts_are_set_from_a_day_on(runner: FlaskCliRunner, app: Flask) -> None:
+    asked = supply(
+        runner, "hours", "woburn", "--days", "tue-wed", "--open", "08:00", "--close", "11:00",
+        "--from", "2026-03-03",
+    )  # fmt: skip
+    done = supply(runner, "hours", "woburn", "--days", "sat,sun", "--shut", "--from", "2026-03-07")
+    shift = supply(
+        runner, "shifts", "Caller 1", "--days", "tue", "--site", "woburn", "--at", "12:00",
+        "--to", "18:00", "--from", "2026-03-03", "--yes",
+    )  # fmt: skip
+
+    assert asked.exit_code == 2
+    assert "Ben Ito" in asked.output
+    assert done.exit_code == shift.exit_code == 0, done.output + shift.output
+    assert "Ana Duarte" in shift.output
+    with app.app_context():
+        rows = hours.hours_of(queries.site_called("woburn"))
+        saturday = [r for r in rows if r.weekday == 5]
+        assert [r.valid_until for r in saturday] == [date(2026, 3, 6)]
+        caller = next(p for p in roster.people() if p.name == "Caller 1")
+        tuesday = [r for r in roster.shifts_of(caller) if r.weekday == 1]
+        assert tuesday[-1].since == time(12)
+
+
+def test_people_come_change_are_away_and_leave(runner: FlaskCliRunner, app: Flask) -> None:
+    words = ("person", "Bea Novak", "--skill", "nurse", "--lanes", "3")
+    assert supply(runner, *words).exit_code == 0
+    assert supply(runner, *words[:-1], "2").exit_code == 0
+    away = supply(runner, "off", "Nurse 1", "--from", "2026-03-03")
+    assert away.exit_code == 2
+    assert "Nurse 1 is away: Away." in away.output
+    assert supply(runner, "off", "Nurse 1", "--from", "2026-03-03", "--yes").exit_code == 0
+    listed = json.loads(supply(runner, "people", "--json").output)["people"]
+    off = next(p for p in listed if p["name"] == "Nurse 1")["off"]
+    assert supply(runner, "back", str(off[0]["id"])).exit_code == 0
+    assert supply(runner, "person", "Bea Novak", "--leaves").exit_code == 0
+    assert "Bea Novak                2  nurse  (left)" in supply(runner, "people").output
+
+
+def test_a_chair_a_number_and_a_holiday(runner: FlaskCliRunner, app: Flask) -> None:
+    assert supply(runner, "chair", "woburn", "Window").exit_code == 0
+    assert supply(runner, "chair", "woburn", "Window", "--retire").exit_code == 0
+    assert supply(runner, "set", "woburn", "recovery_minutes", "45").exit_code == 0
+    assert supply(runner, "holidays", "woburn", "--close", "2026-04-20").exit_code == 0
+    assert supply(runner, "holidays", "woburn", "--open", "2026-05-25").exit_code == 0
+    listed = supply(runner, "holidays", "woburn").output
+
+    assert "2026-04-20  closed     Patriots' Day" in listed
+    assert "2026-05-25  open       Memorial Day" in listed
+    assert "to decide" in listed
+    with app.app_context():
+        site = queries.site_called("woburn")
+        assert [c.name for c in places.chairs_of(site, retired=True)] == ["Window"]
+        assert terms.chosen(site)["recovery_minutes"] == 45
+
+
+def test_another_site_is_opened_with_the_services_when_there_are_none(
+    runner: FlaskCliRunner, app: Flask
+) -> None:
+    done = supply(
+        runner, "site", "salem", "--name", "Salem", "--address", "5 Wharf Street",
+        "--phone", "978 555 0177",
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    with app.app_context():
+        assert [s.code for s in queries.sites()] == ["woburn", "salem"]
+        assert len(db.session.scalars(select(Service)).all()) == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("close", "boston", "--from", "2026-03-03", "--reason", "x"),
+        ("close", "woburn", "--from", "2026-03-03", "--reason", " "),
+        ("close", "woburn", "--from", "2026-02-03", "--reason", "x"),
+        ("close", "woburn", "--from", "2026-03-08T02:30", "--until", "2026-03-08T05:00",
+         "--reason", "x"),
+        ("close", "woburn", "--from", "2026-03-03", "--reason", "x", "--chair", "Chair 9"),
+        ("hours", "woburn", "--days", "someday", "--shut", "--from", "2026-03-03"),
+        ("hours", "woburn", "--days", "mon", "--from", "2026-03-03"),
+        ("off", "Nobody", "--from", "2026-03-03"),
+        ("reopen", "99"),
+        ("back", "99"),
+        ("set", "woburn", "undo_minutes", "999"),
+        ("holidays", "woburn", "--close", "2026-04-21"),
+        ("show", "--site", "boston"),
+        ("holidays", "boston"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_a_line(
+    runner: FlaskCliRunner, app: Flask, words: tuple[str, ...]
+) -> None:
+    done = supply(runner, *words)
+
+    assert done.exit_code == 1, done.output
+    assert done.output.startswith("Error: ")
+    assert "Traceback" not in done.output
+    assert closures(app) == []
+
+
+def test_every_change_says_that_an_operator_made_it(runner: FlaskCliRunner, app: Flask) -> None:
+    supply(runner, *CLOSE, "--yes")
+    with app.app_context():
+        row = db.session.scalars(
+            select(AuditEntry).where(AuditEntry.action == "closure.added")
+        ).one()
+
+        assert row.actor == "operator"
