@@ -442,7 +442,12 @@ class _Judge:
         self, person: Unit, span: TimeSpan, site: SiteSupply, skill: str | None
     ) -> list[str]:
         away = [a.reason for a in person.away if a.span.overlaps(span)]
-        found = [f"{person.name} is away: {reason}." for reason in away]
+        found = [
+            f"{person.name} is away."
+            if reason.casefold() == "away"
+            else f"{person.name} is away: {reason}."
+            for reason in away
+        ]
         if not _covered(span, self._shift_spans(person, site, span)):
             found.append(f"{person.name} does not work at {site.name} then.")
         if skill is not None and skill not in person.skills:

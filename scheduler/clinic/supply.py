@@ -117,6 +117,12 @@ class SiteSupply:
     starts: Unit
     hours: tuple[Weekly, ...]
     closures: tuple[Away, ...]  # of the whole site
+    former: tuple[Unit, ...] = ()  # out of use, or without a shift here: the book may name them
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The name of every chair and person, of those out of use too, by id."""
+        return {u.id: u.name for u in (*self.former, *self.chairs, *self.people)}
 
     def open_spans(self, first: date, days: int) -> list[TimeSpan]:
         """Return when the site is open by its hours, closures not yet taken off, in order."""
@@ -161,7 +167,8 @@ def current() -> Supply:
 
 
 def _read(version: int) -> Supply:
-    units = _units()
+    every = _units()
+    units = [(unit, site_id) for unit, site_id, retired in every if not retired]
     sites: dict[int, SiteSupply] = {}
     hours = db.session.scalars(select(OpeningHours)).all()
     closures = db.session.scalars(select(Closure)).all()
@@ -169,6 +176,7 @@ def _read(version: int) -> Supply:
         chairs = [u for u, site_id in units if u.kind is ResourceKind.CHAIR and site_id == site.id]
         starts = [u for u, site_id in units if u.kind is ResourceKind.STARTS and site_id == site.id]
         people = [u for u, _ in units if any(s.site_id == site.id for s in u.shifts)]
+        here = {u.id for u in (*chairs, *people)}
         sites[site.id] = SiteSupply(
             id=site.id,
             code=site.code,
@@ -190,12 +198,19 @@ def _read(version: int) -> Supply:
                 for c in closures
                 if c.site_id == site.id and c.resource_id is None
             ),
+            former=tuple(
+                unit
+                for unit, site_id, _ in every
+                if unit.id not in here
+                and (unit.kind is ResourceKind.PERSON or site_id == site.id)
+                and unit.kind is not ResourceKind.STARTS
+            ),
         )
     services = {s.code: _offering(s) for s in db.session.scalars(select(Service))}
     return Supply(version, sites, services)
 
 
-def _units() -> list[tuple[Unit, int | None]]:
+def _units() -> list[tuple[Unit, int | None, bool]]:
     skills: dict[int, set[str]] = {}
     for skill in db.session.scalars(select(ResourceSkill)):
         skills.setdefault(skill.resource_id, set()).add(skill.skill)
@@ -215,7 +230,7 @@ def _units() -> list[tuple[Unit, int | None]]:
         )
     rows = db.session.scalars(
         select(Resource)
-        .where(Resource.kind != ResourceKind.PATIENT, Resource.retired_at.is_(None))
+        .where(Resource.kind != ResourceKind.PATIENT)
         .order_by(Resource.position, Resource.id)
     )
     return [
@@ -230,6 +245,7 @@ def _units() -> list[tuple[Unit, int | None]]:
                 away=tuple(away.get(r.id, ())),
             ),
             r.site_id,
+            r.retired_at is not None,
         )
         for r in rows
     ]

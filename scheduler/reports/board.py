@@ -396,7 +396,14 @@ def _columns(site: SiteSupply, day: date, placed: Sequence[Placed]) -> list[Colu
         for person in site.people
         if person.id in busy or site.shift_spans(person, day, 1)
     ]
-    return [*chairs, *people]
+    # Who or what is out of use by now still shows what the book says of it.
+    seated = {p.chair_id for p in placed if p.appointment.site_id == site.id}
+    former = [
+        Column(site, unit, unit.id in seated, "")
+        for unit in site.former
+        if unit.id in seated | busy
+    ]
+    return [*chairs, *people, *former]
 
 
 def _shut(column: Column, frame: _Frame) -> Iterable[Shut]:
@@ -518,6 +525,8 @@ def _add_kept(
 
 def _under(column: Column, frame: _Frame, *, now: datetime) -> str:
     """Return the line under a column's name: what a person does, when a chair is free."""
+    if column.unit in column.site.former:
+        return "Out of use" if column.is_chair else "No shift here"
     zone = column.site.zone
     row = frame.row_now(now, zone) if now.astimezone(zone).date() == frame.day else None
     running = [c for c in column.cards if row is not None and c.row <= row < c.row + c.length]
@@ -542,7 +551,7 @@ def _under(column: Column, frame: _Frame, *, now: datetime) -> str:
 
 def _line(p: Placed, supply: Supply, standings: dict[int, Standing]) -> Line:
     site = supply.sites[p.appointment.site_id]
-    names = {u.id: u.name for u in (*site.chairs, *site.people)}
+    names = site.names
     return Line(
         appointment=p.appointment,
         service=supply.services[p.appointment.service_code].name,

@@ -129,7 +129,7 @@ def test_people_come_change_are_away_and_leave(runner: FlaskCliRunner, app: Flas
     assert supply(runner, *words[:-1], "2").exit_code == 0
     away = supply(runner, "off", "Nurse 1", "--from", "2026-03-03")
     assert away.exit_code == 2
-    assert "Nurse 1 is away: Away." in away.output
+    assert "Nurse 1 is away." in away.output
     assert supply(runner, "off", "Nurse 1", "--from", "2026-03-03", "--yes").exit_code == 0
     listed = json.loads(supply(runner, "people", "--json").output)["people"]
     off = next(p for p in listed if p["name"] == "Nurse 1")["off"]

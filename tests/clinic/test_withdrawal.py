@@ -15,6 +15,8 @@ from scheduler.clinic.hours import Period
 from scheduler.clinic.models import NeedKind, Resource, ResourceKind, ServiceCode, Site
 from scheduler.core.db import db, transaction
 from scheduler.core.timespan import TimeSpan
+from scheduler.jobs import replace
+from scheduler.reports import board
 from scheduler.tasks import queries as tasks
 from tests import make
 
@@ -484,6 +486,28 @@ def test_what_is_over_or_called_off_is_on_no_list(room: Flask, now: datetime) ->
     assert withdrawal.count_waiting(now=later) == 0
 
 
+def test_the_board_still_shows_what_is_kept_with_who_or_what_is_out_of_use(
+    room: Flask, now: datetime
+) -> None:
+    with transaction():
+        site = make.clinic_day(chairs=1)
+        call = make.call(site, make.patient())
+        visit = make.infusion(site, make.patient("Ben", "Ito"), make.at(13))
+    (chair,) = resources(ResourceKind.CHAIR)
+    (caller,) = people("Caller 1")
+
+    def both() -> None:
+        places.retire(chair, actor=ACTOR, now=now)
+        places.retire(caller, actor=ACTOR, now=now)
+
+    with transaction():
+        withdraw_supply(both, seen=None, actor=ACTOR, now=now)
+    shown = board.of_day([site.id], TUESDAY, now=now)
+    cards = {card.appointment.id for column in shown.columns for card in column.cards}
+
+    assert {call.id, visit.id} <= cards
+
+
 def test_a_form_hold_in_a_closure_cannot_be_booked(room: Flask, now: datetime) -> None:
     with transaction():
         site = make.clinic_day()
@@ -496,3 +520,17 @@ def test_a_form_hold_in_a_closure_cannot_be_booked(room: Flask, now: datetime) -
         booking.book_held(
             held.id, holder="browser", patient=make.patient(), actor="visitor", now=now
         )
+
+
+def test_the_worker_brings_the_tasks_in_line_and_then_writes_nothing(
+    room: Flask, now: datetime
+) -> None:
+    with transaction():
+        site = make.clinic_day()
+        make.call(site, make.patient())
+    with transaction():
+        shut(site, now=now)
+    db.session.rollback()
+
+    assert [replace.run(now=now) for _ in range(2)] == [1, 0]
+    assert withdrawal.count_waiting(now=now) == 1

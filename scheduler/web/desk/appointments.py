@@ -285,10 +285,10 @@ def _in_sight(refusal: Refusal, public_id: str, target: Target | None) -> Refusa
     ]
     words = refusal.message
     if there and target.chair_id:
-        names = {c.id: c.name for c in target.site.chairs}
+        chair = target.site.names.get(target.chair_id, "That chair")
         taker = there[0]
         words = (
-            f"{names[target.chair_id]} is taken then: {taker.patient.shown_name}, "
+            f"{chair} is taken then: {taker.patient.shown_name}, "
             f"{clock_time(taker.starts_at, target.site.zone)}."
         )
     if near:
@@ -353,7 +353,7 @@ def _page(
     appointment = book.by_public_id(public_id)
     placed = book.placed([appointment])[0]
     site = clinic_supply.current().sites[appointment.site_id]
-    names = {u.id: u.name for u in (*site.chairs, *site.people)}
+    names = site.names
     recorded = treatment.outcome_of(appointment.id)
     sees_notes = login.me().may(Act.SEE_CLINICAL)
     if outcome_form is None:

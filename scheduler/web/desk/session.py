@@ -392,7 +392,7 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
     vitals = _last(lines, EventKind.VITALS)
     placed = book.placed([appointment])[0]
     site = clinic_supply.current().sites[appointment.site_id]
-    names = {u.id: u.name for u in (*site.chairs, *site.people)}
+    names = site.names
 
     def typed(of: str, name: str, default: object = "") -> object:
         """Return what stood in a field of the form that was refused."""

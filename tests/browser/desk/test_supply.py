@@ -115,7 +115,7 @@ def test_an_error_takes_the_eye_and_the_keys_to_itself(desk_page: OpenPage) -> N
     page.get_by_label("Closes").fill("09:00")
     page.get_by_role("button", name="See who is hit, and save").click()
 
-    expect(page.get_by_role("alert")).to_be_focused()
+    expect(page.get_by_role("alert", name="Please check this")).to_be_focused()
     expect(page.get_by_label("Sunday")).to_be_checked()
     expect(page.get_by_label("Opens")).to_have_value("14:00")
     assert faults(page) == []
@@ -126,7 +126,7 @@ def test_the_list_is_for_everybody_and_says_what_can_be_done(desk_page: OpenPage
     listed = page.get_by_role("list", name="To re-place")
 
     expect(listed).to_contain_text("Ana Duarte")
-    expect(listed).to_contain_text("Ines Roy is away: Away.")
+    expect(listed).to_contain_text("Ines Roy is away.")
     assert faults(page) == []
     page.get_by_text("Keep it there knowingly").click()
     page.get_by_label("Why it stays").fill("She calls from home")
