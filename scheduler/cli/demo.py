@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import partial
 
 import click
 import sqlalchemy as sa
@@ -568,7 +569,8 @@ class _Story:
         if code is ServiceCode.CALL:
             self.at(ends, self._outcome(found.id))
         else:
-            self.at(ends + timedelta(minutes=3), self._verb(found.id, plans.complete_visit))
+            done = partial(plans.complete_visit, on_paper=True)  # infusions of before we were here
+            self.at(ends + timedelta(minutes=3), self._verb(found.id, done))
 
     # ------------------------------------------------------------ courses
 

@@ -395,15 +395,21 @@ def start_infusion(
 
 
 def complete_visit(
-    appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
+    appointment: Appointment,
+    *,
+    actor: str,
+    now: datetime,
+    version: int | None = None,
+    on_paper: bool = False,
 ) -> Appointment:
     """Note that a visit took place; a first infusion's chat is judged again by the day it was.
 
     Raises:
-        NotInOrder: an infusion was started, and nobody signed that they are safe to go home.
+        NotInOrder: an infusion was started, and nobody signed that they are safe to go home; or
+            none was recorded here, nor, `on_paper`, anywhere else.
     """
     _lock_all(appointment.patient)
-    done = chair.complete(appointment, actor=actor, now=now, version=version)
+    done = chair.complete(appointment, actor=actor, now=now, version=version, on_paper=on_paper)
     _judge_chat(done, actor=actor, now=now)
     visit = visits.find_for(done.id)
     if visit is not None:

@@ -363,9 +363,17 @@ def note(appointment: Appointment, words: str, *, actor: str, now: datetime) -> 
 
 
 def complete(
-    appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
+    appointment: Appointment,
+    *,
+    actor: str,
+    now: datetime,
+    version: int | None = None,
+    on_paper: bool = False,
 ) -> Appointment:
     """Close a visit in the book: the patient has left. A session that began must be signed safe.
+
+    Args:
+        on_paper: The session was recorded on paper (the network was down), so it is not here.
 
     Raises:
         NotInOrder: an infusion was started and nobody signed that they are safe to go; or none
@@ -376,7 +384,15 @@ def complete(
         raise NotInOrder("It is booked for a day to come, so it has not taken place.")
     lines = queries.lines(appointment.id)
     if rules.first(lines, EventKind.START) is None and appointment.authority is not None:
-        raise NotInOrder("No infusion was recorded. If they did not come, say so instead.")
+        if not on_paper:
+            raise NotInOrder("No infusion was recorded. If they did not come, say so instead.")
+        audit.record(
+            "visit.on-paper",
+            appointment.topic,
+            actor=actor,
+            now=now,
+            patient_id=appointment.patient_id,
+        )
     if rules.first(lines, EventKind.START) is not None:
         if rules.first(lines, EventKind.SAFE) is None:
             raise NotInOrder("Nobody has signed yet that they are safe to go home.")

@@ -132,6 +132,19 @@ def close(public_id: str) -> ResponseReturnValue:
     )
 
 
+@bp.post("/<string:public_id>/close-on-paper")
+@requires(Act.RECORD_SESSION)
+def close_on_paper(public_id: str) -> ResponseReturnValue:
+    """Note that an infusion took place whose record is on paper."""
+    return _done(
+        public_id,
+        lambda a, actor, now: plans.complete_visit(
+            a, actor=actor, now=now, version=_version(), on_paper=True
+        ),
+        "Closed. Its record is on paper.",
+    )
+
+
 @bp.post("/<string:public_id>/undo")
 @requires(Act.BOOK)
 def undo(public_id: str) -> ResponseReturnValue:

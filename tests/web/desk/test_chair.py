@@ -59,9 +59,27 @@ def test_an_infusion_is_not_closed_by_the_button_that_closes_a_call(
 
     client.post(f"{page}/arrive", data={"csrf_token": token, "version": version[1]})
 
-    assert '<button class="button button-plain">Done, recorded on paper</button>' in (
-        client.get(page).text
-    )
+    seen = client.get(page).text
+    assert '<button class="button button-plain">Done, recorded on paper</button>' in seen
+    version = re.search(r'name="version" value="(\d+)"', seen)
+    assert version
+    form = {"csrf_token": token, "version": version[1]}
+
+    assert client.post(f"{page}/close", data=form).status_code == 409
+    assert client.post(f"{page}/close-on-paper", data=form).status_code == 303
+    assert "Closed. Its record is on paper." in client.get(page).text
+
+
+def test_the_front_desk_does_not_vouch_for_an_infusion(
+    signed_in: SignIn, visits: dict[str, str]
+) -> None:
+    client = signed_in(role=Role.FRONT_DESK)
+    page = f"/desk/appointments/{visits['ben']}"
+    token = make.form_token(client, page)
+
+    answer = client.post(f"{page}/close-on-paper", data={"csrf_token": token, "version": "1"})
+
+    assert answer.status_code == 403
 
 
 def test_the_text_that_waits_is_shown_with_the_visit_it_is_about(
