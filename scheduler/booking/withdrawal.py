@@ -644,7 +644,20 @@ def _try(
             taken[seat.lane_id].append(seat.span)
     pieces = [Piece(b.claim_id, b.span, b.lane_id) for b in movable]
     pieces += [Piece(s.claim_id, s.span) for s in wanted]
+    if not _fit_by_count([p.span for p in pieces], taken):
+        return None  # no need to try
     return place(pieces, taken)
+
+
+def _fit_by_count(spans: Sequence[TimeSpan], fixed: dict[int, list[TimeSpan]]) -> bool:
+    """Say whether there are never more than there are lanes; what is fixed counts once a lane."""
+    moments = sorted({span.start for span in spans})
+    for moment in moments:
+        busy = sum(any(f.start <= moment < f.end for f in lane) for lane in fixed.values())
+        busy += sum(s.start <= moment < s.end for s in spans)
+        if busy > len(fixed):
+            return False
+    return True
 
 
 def _sorted_out(
