@@ -67,6 +67,11 @@ HARNESSES = (
         "without laying others anew some that fit are refused; adding wall hours is wrong",
     ),
     Harness(
+        "Whatever supply is taken: each appointment has its place or is on the list (60 weeks)",
+        "tests/clinic",
+        "a judge blind to chairs, people or hours is noticed",
+    ),
+    Harness(
         "The course: protocol tables, series optimiser against brute force, all or none",
         "tests/plans tests/treatment",
         "incomplete tables must be refused; killed half-way leaves none",
