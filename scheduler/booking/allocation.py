@@ -362,18 +362,18 @@ def make_way(
 def _sorted_out(
     pool: Sequence[Unit], busy: Sequence[Busy], *, now: datetime
 ) -> tuple[dict[int, list[TimeSpan]], list[Busy]]:
-    """Return what stays, by lane, and the claims that may be laid elsewhere in the pool."""
-    lanes = {lane for unit in pool for lane in unit.lanes}
-    fixed: dict[int, list[TimeSpan]] = {lane: [] for lane in lanes}
-    for unit in pool:
-        for away in unit.away:
-            for lane in unit.lanes:
-                fixed[lane].append(away.span)
-    here = [b for b in busy if b.lane_id in lanes]
-    whole = _taking_all(here, len(lanes))
+    """Return what stays, by lane, and the claims that may be laid elsewhere in the pool.
+
+    Who lost their place and waits for another stays too: nobody else is refused for them.
+    """
+    away = {lane: [a.span for a in unit.away] for unit in pool for lane in unit.lanes}
+    fixed = {lane: list(spans) for lane, spans in away.items()}
+    here = [b for b in busy if b.lane_id in fixed]
+    whole = _taking_all(here, len(fixed))
     movable: list[Busy] = []
     for claim in here:
-        if claim.span.start < now or claim.is_pinned or claim.claim_id in whole:
+        stays = claim.span.start < now or claim.is_pinned or claim.claim_id in whole
+        if stays or any(span.overlaps(claim.span) for span in away[claim.lane_id]):
             fixed[claim.lane_id].append(claim.span)
         else:
             movable.append(claim)

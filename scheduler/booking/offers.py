@@ -258,13 +258,14 @@ class Room:
         around = self._day(step)
         for chair in chairs:
             lane = chair.lanes[0]
-            fixed[lane] = [away.span for away in chair.away]
+            shut = [away.span for away in chair.away]
+            fixed[lane] = list(shut)
             for run in self._taken.get(lane, ()):
                 first = run.first - self._origin
                 if not 0 <= first < self.grid.size or not around >> first & 1:
                     continue
                 span = TimeSpan(self.grid.moment(first), self.grid.moment(run.end - self._origin))
-                if run.stays:
+                if run.stays or any(span.overlaps(other) for other in shut):
                     fixed[lane].append(span)
                 else:
                     pieces.append(Piece(len(pieces) + 1, span, lane))

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from scheduler.booking import offers, withdrawal
 from scheduler.booking import service as booking
-from scheduler.booking import withdrawal
 from scheduler.booking.models import Appointment, Claim, HoldKind
 from scheduler.booking.withdrawal import PeopleAreHit, withdraw_supply
 from scheduler.clinic import hours, places, roster, terms
@@ -484,6 +484,37 @@ def test_what_is_over_or_called_off_is_on_no_list(room: Flask, now: datetime) ->
     assert listed(now) == [over.id]
     assert listed(later) == []
     assert withdrawal.count_waiting(now=later) == 0
+
+
+def test_who_waits_for_a_new_place_keeps_nobody_else_from_being_laid_anew(
+    room: Flask, now: datetime
+) -> None:
+    with transaction():
+        site = make.clinic_day(chairs=3, nurses=2)
+        for number, minute in enumerate((0, 0, 15)):
+            make.infusion(site, somebody(20 + number), make.at(13, minute))
+        chairs = resources(ResourceKind.CHAIR)
+        withdraw_supply(
+            lambda: shut(site, DAY, chairs[0], now=now), seen=None, actor=ACTOR, now=now
+        )
+        early = make.infusion(site, somebody(30), make.at(8))
+        make.infusion(site, somebody(31), make.at(10), chair_id=chairs[2].id)
+    first = booking.queries.placed([early])[0].chair_id
+    offered = offers.find(
+        ServiceCode.INFUSION,
+        site_ids=[site.id],
+        since=make.at(8, 30),
+        until=make.at(8, 45),
+        now=now,
+        audience=offers.Audience.DESK,
+    )
+    with transaction():
+        make.infusion(site, somebody(32), make.at(8, 30))  # only fits if the early one changes
+
+    assert len(listed(now)) == 1
+    assert len(offered) == 1
+    assert booking.queries.placed([early])[0].chair_id != first
+    assert len(listed(now)) == 1
 
 
 def test_the_board_still_shows_what_is_kept_with_who_or_what_is_out_of_use(
