@@ -120,6 +120,7 @@ def run(harness: Harness) -> Row:
         subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", *targets, "-p", "no:cacheprovider"),
+                *("-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal"),
                 *("--junitxml", str(report), "-o", "junit_logging=system-out"),
                 *("-o", "junit_log_passing_tests=true"),
             ],
