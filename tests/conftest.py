@@ -134,9 +134,18 @@ def built(url: str, settings: dict[str, object]) -> Flask:
 
 
 @pytest.fixture(scope="session")
-def apps() -> dict[str, Flask]:
+def apps() -> Iterator[dict[str, Flask]]:
     """The apps of this run by address and settings; one with its statements compiled is dear."""
-    return {}
+    kept: dict[str, Flask] = {}
+    yield kept
+    for app in kept.values():
+        dispose(app)
+
+
+def dispose(app: Flask) -> None:
+    """Close an app's connections."""
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture
@@ -152,8 +161,8 @@ def app(
     yield app
     app.config.update(config)
     app.extensions.update(extensions)
-    with app.app_context():
-        db.engine.dispose()
+    if database_url.startswith("sqlite"):  # the file goes; a server's connection is kept, warm
+        dispose(app)
 
 
 @pytest.fixture

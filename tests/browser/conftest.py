@@ -115,6 +115,7 @@ def faults(page: Page) -> list[str]:
     The page is loaded once; only its window and its colours change. The accessibility checker
     looks at the widest and the narrowest; by night at colours alone, for nothing else differs.
     """
+    page.wait_for_load_state()  # a click returns when the next page has only begun
     page.evaluate(chromium.axe_source())
     found: list[str] = []
     for width in WIDTHS:

@@ -77,6 +77,7 @@ def test_nothing_is_wider_than_a_small_phone_and_targets_fit_a_thumb(
 
 def check_size(phone: Phone) -> None:
     """Assert that nothing scrolls sideways and that what is pressed is large enough."""
+    phone.page.wait_for_load_state()  # a click returns when the next page has only begun
     for width in (360, 320):
         phone.page.set_viewport_size({"width": width, "height": 700})
         check_size_at_this_width(phone)
