@@ -10,7 +10,7 @@ import heapq
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from functools import partial
 
@@ -168,6 +168,10 @@ class _Course:
     severity: int = 1
     pain: Pain = Pain.CRPS
     declined: bool = False
+    changed: bool = False  # the clinician leaves a visit out of the last phase
+    ceased: bool = False  # and ends it before its time
+    refused: bool = False  # not cleared
+    stops: bool = False  # wishes the first infusion to end early
     loses_one: bool = False  # calls a visit off: it is to be placed again
 
 
@@ -180,15 +184,18 @@ COURSES: dict[int, _Course] = {
     29: _Course(1, _Step.HALF),
     30: _Course(-3, _Step.BOOKED),
     32: _Course(-8, _Step.BOOKED),
+    33: _Course(1, _Step.BOOKED, refused=True),
     34: _Course(-5, _Step.CHAT),
     35: _Course(-4, _Step.CHAT, score=5, pain=Pain.DIABETIC),
     36: _Course(-6, _Step.CHAT, severity=3),
     37: _Course(-19, _Step.RUNNING),
     38: _Course(-12, _Step.RUNNING, pain=Pain.HERPETIC),
+    39: _Course(-18, _Step.RUNNING, ceased=True),
     40: _Course(-17, _Step.RUNNING, loses_one=True),
     41: _Course(-8, _Step.SIGNED, score=5),
     42: _Course(-10, _Step.SIGNED, declined=True, pain=Pain.FIBROMYALGIA),
-    43: _Course(-9, _Step.SIGNED, score=7),
+    43: _Course(-9, _Step.SIGNED, score=7, stops=True),
+    44: _Course(-11, _Step.SIGNED, changed=True),
 }
 
 
@@ -596,7 +603,9 @@ class _Story:
                 items = list(vocabulary.CONTRAINDICATIONS)
                 nurse = f"staff:{self.built.staff['rosa'].id}"
                 for item in items[:5] if course.until is _Step.HALF else items:
-                    clearance.answer(person, item, Answer.NO, actor=nurse, now=moment)
+                    is_one = course.refused and item == items[0]
+                    answer = Answer.YES if is_one else Answer.NO
+                    clearance.answer(person, item, answer, actor=nurse, now=moment)
                 if course.until is _Step.HALF:
                     return
                 systolic = self.dice.randrange(112, 138)
@@ -605,11 +614,15 @@ class _Story:
                 clearance.sign(
                     person,
                     self._doctor(),
-                    Decision.CLEARED,
+                    Decision.NOT_CLEARED if course.refused else Decision.CLEARED,
                     basis=clearance.current(person).basis,
+                    reason="Blood pressure first; asked to see their own doctor."
+                    if course.refused
+                    else None,
                     now=moment,
                 )
-            self.at(moment + timedelta(hours=1), self._first(person_id, course))
+            if not course.refused:
+                self.at(moment + timedelta(hours=1), self._first(person_id, course))
 
         return act
 
@@ -627,7 +640,7 @@ class _Story:
                     ServiceCode.FIRST_INFUSION,
                     site_ids=[self.built.woburn.id],
                     since=self.wall(course.begins, 0),
-                    until=self.wall(course.begins + 2, 0),
+                    until=self.wall(course.begins + 4, 0),  # over a long weekend
                     now=moment,
                     audience=Audience.DESK,
                 )
@@ -644,7 +657,7 @@ class _Story:
                 infusion, chat = booked.infusion, booked.chat
                 at = best.starts_at
                 held = chat.ends_at if chat else at + timedelta(days=2)
-            self._session(infusion.id, at, severity=course.severity)
+            self._session(infusion.id, at, severity=course.severity, stops=course.stops)
             if course.until >= _Step.CHAT:
                 self.at(held, self._hold_chat(infusion.id, course))
 
@@ -688,6 +701,18 @@ class _Story:
                         version=plan.version,
                         now=moment,
                     )
+                elif course.changed:
+                    proposal = approval.proposal_of(plan)
+                    *before, last = proposal.phases
+                    approval.change(
+                        plan,
+                        self._doctor(),
+                        act=proposal.act,
+                        phases=[*before, replace(last, count=max(last.count - 1, 1))],
+                        reason="They travel far; one visit less to begin with.",
+                        version=plan.version,
+                        now=moment,
+                    )
                 else:
                     approval.approve(plan, self._doctor(), version=plan.version, now=moment)
             if course.until >= _Step.RUNNING and not course.declined:
@@ -714,6 +739,8 @@ class _Story:
                 )
                 booked = [v.appointment for v in done.booked if v.appointment is not None]
                 visits = [(a.id, a.starts_at) for a in booked]
+            if course.ceased:
+                self.at(self.now - timedelta(hours=5), self._cease(plan_id))
             ahead = [a for a, starts in visits if starts > self.now]
             if course.loses_one and ahead:
                 self.at(self.now - timedelta(hours=3), self._verb(ahead[0], plans.cancel))
@@ -722,13 +749,34 @@ class _Story:
 
         return act
 
-    def _session(self, appointment_id: int, came: datetime, *, severity: int | None = None) -> None:
+    def _cease(self, plan_id: int) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                plan = db.session.get_one(Plan, plan_id)
+                approval.cease(
+                    plan,
+                    self._doctor(),
+                    reason="They are well and wish to stop here.",
+                    version=plan.version,
+                    now=moment,
+                )
+
+        return act
+
+    def _session(
+        self,
+        appointment_id: int,
+        came: datetime,
+        *,
+        severity: int | None = None,
+        stops: bool = False,
+    ) -> None:
         """Live through an infusion as it is recorded at the chair, as far as now."""
         luck = self.dice.random()
         worst = severity if severity is not None else 1 if luck < 0.5 else 0
         starts = db.session.get_one(Appointment, appointment_id).starts_at
         begins = max(came + timedelta(minutes=8), starts + timedelta(minutes=15))
-        ended = begins + timedelta(minutes=40)
+        ended = begins + timedelta(minutes=25 if stops else 40)
         safe = ended + timedelta(minutes=22 + int(luck * 8))
         baseline, after = 5 + int(luck * 4), 2 + int(luck * 3)
         if severity is not None:  # a first one, told from the call on
@@ -758,7 +806,8 @@ class _Story:
         at(begins, lambda a, moment: plans.start_infusion(a, actor=nurse, now=moment))
         if worst:
             at(begins + timedelta(minutes=12), _effect(worst, luck, nurse))
-        at(ended, lambda a, moment: chair.end(a, "complete", actor=nurse, now=moment))
+        why = "patient" if stops else "complete"
+        at(ended, lambda a, moment: chair.end(a, why, actor=nurse, now=moment))
         at(safe, _going_home(after, self.built.staff["rosa"].id))
         at(
             safe + timedelta(minutes=5),

@@ -12,7 +12,8 @@ from scheduler.cli import demo
 from scheduler.core.db import db
 from scheduler.messaging.models import Message
 from scheduler.patients.models import Patient
-from scheduler.plans.models import Plan
+from scheduler.plans.models import Plan, PlanState
+from scheduler.treatment.models import Clearance, Decision, EventKind, SessionEvent
 from tests.conftest import NOW
 from tests.support.databases import SqliteTemplate
 
@@ -39,7 +40,12 @@ def test_the_story_is_told_to_its_end_and_twice_the_same(app: Flask) -> None:
 
         assert db.session.scalar(sa.select(sa.func.count()).select_from(Patient)) >= 60
         assert kinds(Appointment.status) >= {str(s) for s in Status if s is not Status.IN_ERROR}
-        assert {"draft", "approved", "active", "declined"} <= kinds(Plan.state)
+        assert kinds(Plan.state) == {str(state) for state in PlanState}
+        assert kinds(Clearance.decision) == {str(decision) for decision in Decision}
+        ends = db.session.scalars(
+            sa.select(SessionEvent.data).where(SessionEvent.kind == EventKind.END)
+        ).all()
+        assert {end["reason"] for end in ends} >= {"complete", "patient"}
         assert {"queued", "delivered", "cancelled"} <= kinds(Message.state)
         assert walls.drifted(now=NOW) == []
         told = db.session.execute(
