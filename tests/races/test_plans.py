@@ -115,7 +115,7 @@ def _another_course(where: course.Clinic) -> int:
     return plan.id
 
 
-@pytest.mark.parametrize("after", [1, 3, 6])
+@pytest.mark.parametrize("after", range(1, 7))
 def test_a_crash_between_two_visits_leaves_none(
     app: Flask, keep: Keep, database_url: str, where: course.Clinic, after: int
 ) -> None:
