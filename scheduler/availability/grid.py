@@ -131,6 +131,11 @@ def tally(masks: Sequence[int], steps: int) -> Iterator[tuple[int, int]]:
         yield step, sum(1 for column in columns if column[place] & bit)
 
 
+def window(first: int, end: int) -> int:
+    """Return the steps from `first` up to, not including, `end`."""
+    return ((1 << (end - first)) - 1) << first
+
+
 def full(lanes: Iterable[int]) -> int:
     """Return the steps at which every lane of a pool is busy: fewer than all is free."""
     result = -1

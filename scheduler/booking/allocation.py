@@ -5,7 +5,7 @@ statement in id order, so two writers for one slot wait instead of deadlocking, 
 reads. What the arithmetic overlooks, the database refuses.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -25,6 +25,7 @@ from scheduler.booking.offers import (
     busy_claims,
     lanes_of,
     taken_by,
+    window_of,
 )
 from scheduler.booking.reasons import sentence, time_against
 from scheduler.clinic import supply as clinic_supply
@@ -271,8 +272,7 @@ def _chair(
 ) -> None:
     span = wish.span(need)
     chairs = [c for c in wish.site.chairs if wish.chair_id in (None, c.id)]
-    length = (need.until_minute - need.from_minute) // 5
-    window = ((1 << length) - 1) << (step + need.from_minute // 5)
+    window = window_of(need, step)
     for chair in chairs:
         if not room.chair(chair) & window:
             pinned = wish.chair_id is not None
@@ -362,18 +362,26 @@ def make_way(
 def _sorted_out(
     pool: Sequence[Unit], busy: Sequence[Busy], *, now: datetime
 ) -> tuple[dict[int, list[TimeSpan]], list[Busy]]:
-    """Return what stays, by lane, and the claims that may be laid elsewhere in the pool.
+    """Return what stays, by lane, and the claims that may be laid elsewhere in the pool."""
+    lanes = {lane for unit in pool for lane in unit.lanes}
+    whole = _taking_all([b for b in busy if b.lane_id in lanes], len(lanes))
+    return sort_out(pool, busy, lambda b: b.span.start < now or b.is_pinned or b.claim_id in whole)
+
+
+def sort_out(
+    pool: Sequence[Unit], busy: Sequence[Busy], stays: Callable[[Busy], bool]
+) -> tuple[dict[int, list[TimeSpan]], list[Busy]]:
+    """Return what is fixed, by lane of the pool, and the claims that may be laid elsewhere in it.
 
     Who lost their place and waits for another stays too: nobody else is refused for them.
     """
     away = {lane: [a.span for a in unit.away] for unit in pool for lane in unit.lanes}
     fixed = {lane: list(spans) for lane, spans in away.items()}
-    here = [b for b in busy if b.lane_id in fixed]
-    whole = _taking_all(here, len(fixed))
     movable: list[Busy] = []
-    for claim in here:
-        stays = claim.span.start < now or claim.is_pinned or claim.claim_id in whole
-        if stays or any(span.overlaps(claim.span) for span in away[claim.lane_id]):
+    for claim in busy:
+        if claim.lane_id not in fixed:
+            continue
+        if stays(claim) or any(span.overlaps(claim.span) for span in away[claim.lane_id]):
             fixed[claim.lane_id].append(claim.span)
         else:
             movable.append(claim)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, or_, select
 
@@ -76,7 +76,11 @@ def busy_claims(
             Claim.appointment_id,
             Claim.hold_id,
         )
-        .where(*_counts(lanes, since, until, now=now))
+        .where(
+            *_counts(
+                lanes, since, until, now=now, but_appointment=but_appointment, but_hold=but_hold
+            )
+        )
         .order_by(Claim.starts_at, Claim.id)
     )
     return [
@@ -89,26 +93,35 @@ def busy_claims(
             r.hold_id,
         )
         for r in rows
-        if (but_appointment is None or r.appointment_id != but_appointment)
-        and (but_hold is None or r.hold_id != but_hold)
     ]
 
 
 def _counts(
-    lanes: Iterable[int], since: datetime, until: datetime, *, now: datetime
+    lanes: Iterable[int],
+    since: datetime,
+    until: datetime,
+    *,
+    now: datetime,
+    but_appointment: int | None,
+    but_hold: int | None,
 ) -> list[ColumnElement[bool]]:
     """Return which claims count on these lanes in a span.
 
     The lower bound on the start (the longest claim back) lets the index answer.
     """
     over = select(Hold.id).where(Hold.expires_at <= now)
-    return [
+    wanted = [
         Claim.lane_id.in_(list(lanes)),
         Claim.starts_at < until,
         Claim.starts_at > since - LOOK_BACK,
         Claim.ends_at > since,
         or_(Claim.hold_id.is_(None), Claim.hold_id.not_in(over)),
     ]
+    if but_appointment is not None:
+        wanted.append(or_(Claim.appointment_id.is_(None), Claim.appointment_id != but_appointment))
+    if but_hold is not None:
+        wanted.append(or_(Claim.hold_id.is_(None), Claim.hold_id != but_hold))
+    return wanted
 
 
 class Run(NamedTuple):
@@ -135,37 +148,37 @@ def taken_steps(
 
     The database counts the seconds, for making two dates of every row took most of the time.
     """
-    wanted = _counts(lanes, since, until, now=now)
-    if but_appointment is not None:
-        wanted.append(or_(Claim.appointment_id.is_(None), Claim.appointment_id != but_appointment))
-    if but_hold is not None:
-        wanted.append(or_(Claim.hold_id.is_(None), Claim.hold_id != but_hold))
     rows = db.session.execute(
         select(
             Claim.lane_id,
             epoch_seconds(Claim.starts_at),
             epoch_seconds(Claim.ends_at),
             Claim.is_pinned,
-        ).where(*wanted)
+        ).where(
+            *_counts(
+                lanes, since, until, now=now, but_appointment=but_appointment, but_hold=but_hold
+            )
+        )
     )
-    taken: dict[int, list[Run]] = {}
-    today = now.timestamp()
-    for lane, start, end, pinned in rows.all():
-        run = Run(start // STEP_SECONDS, -(-end // STEP_SECONDS), pinned or start < today)
-        taken.setdefault(lane, []).append(run)
-    return taken
+    return _runs(rows.all(), now=now)
 
 
 def taken_by(claims: Iterable[Busy], *, now: datetime) -> dict[int, list[Run]]:
     """Return claims that were read already as numbers."""
+    rows = (
+        (c.lane_id, int(c.span.start.timestamp()), int(c.span.end.timestamp()), c.is_pinned)
+        for c in claims
+    )
+    return _runs(rows, now=now)
+
+
+def _runs(rows: Iterable[Sequence[Any]], *, now: datetime) -> dict[int, list[Run]]:
+    """Return rows of lane, seconds of start and end, and whether pinned, as runs by lane."""
     taken: dict[int, list[Run]] = {}
-    for claim in claims:
-        run = Run(
-            int(claim.span.start.timestamp()) // STEP_SECONDS,
-            -(-int(claim.span.end.timestamp()) // STEP_SECONDS),
-            claim.is_pinned or claim.span.start < now,
-        )
-        taken.setdefault(claim.lane_id, []).append(run)
+    today = now.timestamp()
+    for lane, start, end, pinned in rows:
+        run = Run(start // STEP_SECONDS, -(-end // STEP_SECONDS), pinned or start < today)
+        taken.setdefault(lane, []).append(run)
     return taken
 
 
@@ -203,11 +216,12 @@ class Room:
     def person_free(self, person: Unit, need: Need) -> int:
         """Return the steps at which a person is here and has a lane (or all of them) to give."""
         lanes = [self.lane(lane) for lane in person.lanes]
-        return self._is_here(person) & ~(
+        return self.is_here(person) & ~(
             bits.any_busy(lanes) if need.all_lanes else bits.full(lanes)
         )
 
-    def _is_here(self, person: Unit) -> int:
+    def is_here(self, person: Unit) -> int:
+        """Return the steps at which a person works here and is not away, busy or not."""
         if person.id not in self._here:
             here = bits.mask(self.site.shift_spans(person, self._first, self._days), self.grid)
             here &= ~bits.mask((a.span for a in person.away), self.grid)
@@ -227,7 +241,10 @@ class Room:
         taken = [self.chair(c) for c in chairs]
         sure = bits.any_busy(self._from(self.grid.all & ~busy, need) for busy in taken) & among
         by_count = self._from(self.grid.all & ~bits.full(taken), need) & among
-        for step in bits.steps_in(by_count & ~sure & self._beside_obstacles(chairs)):
+        doubtful = by_count & ~sure
+        if doubtful:  # seldom, and looking for what cannot change is not free
+            doubtful &= self._beside_obstacles(chairs)
+        for step in bits.steps_in(doubtful):
             if not self._can_be_laid(need, step, chairs):
                 by_count ^= 1 << step
         return by_count
@@ -367,6 +384,11 @@ def room(
         but_hold=but_hold,
     )
     return Room(site, since, until, taken)
+
+
+def window_of(need: Need, step: int) -> int:
+    """Return the steps a need takes of a visit that begins at `step`."""
+    return bits.window(step + need.from_minute // 5, step + need.until_minute // 5)
 
 
 def lanes_of(site: SiteSupply) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from scheduler.availability import grid as bits
-from scheduler.booking.offers import Audience, Room, bounds, room
+from scheduler.booking.offers import Audience, Room, bounds, room, window_of
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import Away, Need, Offering, SiteSupply, Unit
@@ -143,9 +143,10 @@ def time_against(
             nobody = _nobody(free, need, step, person_id)
             if not is_shut or nobody.binding is not Binding.NOBODY_WORKS:
                 yield nobody  # that nobody works where it is shut goes without saying
-    if patient_lane is not None and free.lane(patient_lane) & _window(step, length):
-        taken = _longest(free.lane(patient_lane) & _window(step, length))
-        span = _span(free, taken)
+    taken = free.lane(patient_lane) if patient_lane is not None else 0
+    taken &= bits.window(step, step + length)
+    if taken:
+        span = _span(free, _longest(taken))
         yield Reason(
             Binding.PATIENT_BUSY,
             f"this patient has another appointment {_during(span, free.site)}",
@@ -179,7 +180,7 @@ def _no_chair(free: Room, need: Need, step: int, chair_id: int | None) -> Reason
     chairs = [c for c in site.chairs if chair_id in (None, c.id)]
     if not chairs:
         return Reason(Binding.CHAIRS_TAKEN, f"{site.name} has no such chair")
-    window = _of_need(need, step)
+    window = window_of(need, step)
     full = bits.full(free.chair(c) for c in chairs) & window
     span = _span(free, _longest(full or window))
     if not full and len(chairs) > 1:
@@ -203,17 +204,14 @@ def _no_chair(free: Room, need: Need, step: int, chair_id: int | None) -> Reason
 
 
 def _nobody(free: Room, need: Need, step: int, person_id: int | None) -> Reason:
-    site, window = free.site, _of_need(need, step)
+    site, window = free.site, window_of(need, step)
     able = [p for p in site.with_skill(need.skill) if person_id in (None, p.id)]
     who = _WHO.get(need.skill or "", "person")
     span = _span(free, window)
     if not able:
         named = next((p.name for p in site.people if p.id == person_id), "nobody")
         return Reason(Binding.NOBODY_WORKS, f"{named} may not do this at {site.name}")
-    idle = Need(need.kind, need.from_minute, need.until_minute, need.skill, all_lanes=False)
-    nothing = Room(site, span.start, span.start + bits.STEP, {})
-    there = nothing.grid.step(free.grid.moment(step))
-    here = [p for p in able if nothing.people_from(idle, p.id)[p.id] >> there & 1]
+    here = [p for p in able if not window & free.grid.all & ~free.is_here(p)]
     if not here:
         away = _away(able, span)
         because = f" ({', '.join(sorted(away))})" if away else ""
@@ -245,14 +243,6 @@ def _away(units: Sequence[Unit], span: TimeSpan) -> set[str]:
         return (away for away in unit.away if away.span.overlaps(span))
 
     return {f"{unit.name}: {away.reason}" for unit in units for away in of(unit)}
-
-
-def _window(step: int, length: int) -> int:
-    return ((1 << length) - 1) << step
-
-
-def _of_need(need: Need, step: int) -> int:
-    return _window(step + need.from_minute // 5, (need.until_minute - need.from_minute) // 5)
 
 
 def _longest(steps: int) -> int:

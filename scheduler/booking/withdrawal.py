@@ -5,7 +5,8 @@ whatever took the place away, it is seen. A task is opened for each, so that it 
 assigned, and has a history; a place kept knowingly is such a task, closed with its reason.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -15,10 +16,10 @@ from sqlalchemy import ColumnElement, delete, select
 from scheduler.audit import service as audit
 from scheduler.availability.lanes import Piece, place
 from scheduler.booking import offers
-from scheduler.booking.allocation import drop_expired, lock, rewrite
+from scheduler.booking.allocation import drop_expired, lock, rewrite, sort_out
 from scheduler.booking.errors import Overtaken, WrongState
 from scheduler.booking.models import Appointment, Claim, Status
-from scheduler.booking.offers import Busy, busy_claims
+from scheduler.booking.offers import LOOK_BACK, Busy, busy_claims
 from scheduler.booking.queries import who_changed
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, NeedKind, Resource, ResourceKind, ServiceCode
@@ -121,11 +122,12 @@ def withdraw_supply(
             transaction go.
     """
     _lock_all()
-    before = _troubles(_Book(now), clinic_supply.current())
-    change()
+    book = _Book(now)
+    before = _troubles(book, clinic_supply.current())
+    change()  # of the supply alone, and everything is locked: the book stands as it was read
     db.session.flush()
     supply = clinic_supply.current()
-    reseated = _lay_anew(_Book(now), supply, now=now)
+    reseated = _lay_anew(book, supply, now=now)
     book = _Book(now)
     after = _troubles(book, supply)
     newly = {a: why for a, why in after.items() if set(why) - set(before.get(a, ()))}
@@ -232,7 +234,7 @@ def could_take_over(hit: Hit, *, now: datetime) -> list[Unit]:
     return [
         person
         for person in site.with_skill(need.skill)
-        if room.starts(offering, person_id=person.id) >> step & 1
+        if room.starts(offering, person_id=person.id, among=1 << step)
     ]
 
 
@@ -519,28 +521,29 @@ def _hit_of(appointment: Appointment, *, now: datetime) -> Hit | None:
 
 def _lay_anew(book: _Book, supply: Supply, *, now: datetime) -> int:
     """Lay claims elsewhere in their pool where their own lane is out; return how many."""
-    laid = _share_whole_people(book, supply, now=now)
-    for pool, displaced in _displaced(book, supply, now=now):
+    units = _Judge(supply).units
+    _share_whole_people(book, supply, units, now=now)
+    laid = 0
+    for pool, displaced in _displaced(book, supply, units, now=now):
         laid += _relay(pool, displaced, now=now)
     db.session.flush()
     return laid
 
 
-def _share_whole_people(book: _Book, supply: Supply, *, now: datetime) -> int:
+def _share_whole_people(
+    book: _Book, supply: Supply, units: Mapping[int, Unit], *, now: datetime
+) -> None:
     """Have what takes a whole person take exactly the lanes that person has now."""
-    units = _Judge(supply).units
-    changed = 0
     for row in book.rows.values():
         need = supply.services[row.service_code].need(NeedKind.PERSON)
         seats = [s for s in row.seats if s.kind is ResourceKind.PERSON]
         unit = units.get(seats[0].resource_id) if seats else None
         if need is None or not need.all_lanes or unit is None or row.stay.start <= now:
             continue
-        changed += _take_whole(row.id, unit, [s for s in seats if s.resource_id == unit.id], now)
-    return changed
+        _take_whole(row.id, unit, [s for s in seats if s.resource_id == unit.id], now)
 
 
-def _take_whole(appointment_id: int, person: Unit, seats: list[_Seat], now: datetime) -> int:
+def _take_whole(appointment_id: int, person: Unit, seats: list[_Seat], now: datetime) -> None:
     held = {s.lane_id for s in seats}
     surplus = [s.claim_id for s in seats if s.lane_id not in person.lanes]
     if surplus and len(surplus) < len(seats):
@@ -565,14 +568,12 @@ def _take_whole(appointment_id: int, person: Unit, seats: list[_Seat], now: date
         for lane in free
     )
     db.session.flush()
-    return 0  # nobody changed places
 
 
 def _displaced(
-    book: _Book, supply: Supply, *, now: datetime
+    book: _Book, supply: Supply, units: Mapping[int, Unit], *, now: datetime
 ) -> list[tuple[tuple[Unit, ...], list[_Seat]]]:
     """Return, by pool and day, the claims whose lane is out while others of the pool may do."""
-    judge = _Judge(supply)
     found: dict[tuple[tuple[int, ...], date], tuple[tuple[Unit, ...], list[_Seat]]] = {}
     for row in book.rows.values():
         site = supply.sites[row.site_id]
@@ -582,7 +583,7 @@ def _displaced(
                 continue
             if seat.kind is ResourceKind.PERSON and whole is not None and whole.all_lanes:
                 continue
-            pool = _pool(seat, site, judge)
+            pool = _pool(seat, site, units)
             if not pool or not _is_out(seat, pool):
                 continue
             day = seat.span.start.astimezone(site.zone).date()
@@ -591,12 +592,12 @@ def _displaced(
     return list(found.values())
 
 
-def _pool(seat: _Seat, site: SiteSupply, judge: _Judge) -> tuple[Unit, ...]:
+def _pool(seat: _Seat, site: SiteSupply, units: Mapping[int, Unit]) -> tuple[Unit, ...]:
     if seat.kind is ResourceKind.CHAIR:
         return site.chairs
     if seat.kind is ResourceKind.STARTS:
         return (site.starts,)
-    unit = judge.units.get(seat.resource_id)
+    unit = units.get(seat.resource_id)
     return (unit,) if unit is not None else ()
 
 
@@ -668,23 +669,14 @@ def _sorted_out(
     A claim that has begun, is pinned, is one of several of its owner, or lies where its lane is
     shut stays: it is over, was asked for, or has been judged already.
     """
-    fixed = {lane: [a.span for a in unit.away] for unit in pool for lane in unit.lanes}
-    owners: dict[tuple[int | None, int | None], int] = {}
-    for b in busy:
-        owner = (b.appointment_id, b.hold_id)
-        owners[owner] = owners.get(owner, 0) + 1
-    movable: list[Busy] = []
-    for b in busy:
-        several = owners[b.appointment_id, b.hold_id] > 1
-        shut = any(away.overlaps(b.span) for away in fixed[b.lane_id])
-        if b.span.start <= now or b.is_pinned or several or shut:
-            fixed[b.lane_id].append(b.span)
-        else:
-            movable.append(b)
-    return fixed, movable
+    owners = Counter((b.appointment_id, b.hold_id) for b in busy)
+    return sort_out(
+        pool,
+        busy,
+        lambda b: b.span.start <= now or b.is_pinned or owners[b.appointment_id, b.hold_id] > 1,
+    )
 
 
 def _day_around(spans: Sequence[TimeSpan]) -> TimeSpan:
     """Return a span with room for whatever could touch these in a day."""
-    longest = timedelta(hours=12)
-    return TimeSpan(min(s.start for s in spans) - longest, max(s.end for s in spans) + longest)
+    return TimeSpan(min(s.start for s in spans) - LOOK_BACK, max(s.end for s in spans) + LOOK_BACK)
