@@ -479,8 +479,7 @@ def _shown(site: Site, *, now: datetime) -> dict[str, Any]:
         "hours": [
             f"{DAYS[r.weekday]} {r.opens:%H:%M}-{r.closes:%H:%M}"
             + _validity(r.valid_from, r.valid_until, today)
-            for r in hours.hours_of(site)
-            if r.valid_until is None or r.valid_until >= today
+            for r in hours.not_over(hours.hours_of(site), today)
         ],
         "people": [{"name": p.name, "skills": sorted(p.skills)} for p in unit.people],
         "closures": [

@@ -1,8 +1,9 @@
 """When a site is open, and when it is shut although its hours say open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import TypeVar
 
 from sqlalchemy import select
 
@@ -23,6 +24,8 @@ from scheduler.core.db import db
 from scheduler.core.errors import Invalid, NotFound
 from scheduler.core.timespan import TimeSpan
 
+_Weekly = TypeVar("_Weekly", OpeningHours, Shift)
+
 
 @dataclass(frozen=True)
 class Period:
@@ -42,6 +45,12 @@ class Period:
             raise Invalid("Choose at least one day of the week.", field="weekdays")
         rules.check_validity(self.since, self.until)
 
+    def touches(self, row: OpeningHours | Shift) -> bool:
+        """Say whether a weekly row holds on any day of this period."""
+        over = row.valid_until is not None and row.valid_until < self.since
+        later = self.until is not None and row.valid_from > self.until
+        return row.weekday in self.weekdays and not over and not later
+
     def spelled(self) -> dict[str, object]:
         """Return it for the record."""
         return {
@@ -49,6 +58,11 @@ class Period:
             "since": self.since.isoformat(),
             "until": self.until.isoformat() if self.until else None,
         }
+
+
+def not_over(rows: Iterable[_Weekly], today: date) -> list[_Weekly]:
+    """Return the weekly rows that still hold, or will."""
+    return [r for r in rows if r.valid_until is None or r.valid_until >= today]
 
 
 def hours_of(site: Site) -> Sequence[OpeningHours]:
@@ -102,9 +116,7 @@ def set_hours(
 def make_room(rows: Sequence[OpeningHours] | Sequence[Shift], period: Period) -> None:
     """Cut a period out of weekly rows: end them before it, and begin them again after it."""
     for row in rows:
-        over = row.valid_until is not None and row.valid_until < period.since
-        later = period.until is not None and row.valid_from > period.until
-        if row.weekday not in period.weekdays or over or later:
+        if not period.touches(row):
             continue
         goes_on = period.until is not None and (
             row.valid_until is None or row.valid_until > period.until

@@ -175,9 +175,7 @@ def set_shifts(
 def _insist_on_room(person: Resource, period: Period, at: tuple[Site, time, time]) -> None:
     site, since, until = at
     for row in shifts_of(person):
-        over = row.valid_until is not None and row.valid_until < period.since
-        later = period.until is not None and row.valid_from > period.until
-        if row.weekday not in period.weekdays or over or later:
+        if not period.touches(row):
             continue
         same = row.site_id == site.id
         if not rules.far_enough((row.since, row.until), (since, until), same_site=same):

@@ -76,7 +76,7 @@ def enqueue(
     patient: Patient,
     facts: Mapping[str, Any],
     topic: str,
-    dedupe_key: str,
+    dedupe_key: str | None,
     send_after: datetime,
     expires_at: datetime,
     now: datetime,
@@ -84,7 +84,8 @@ def enqueue(
 ) -> Message | None:
     """Put a message to `patient` in the outbox, in the caller's transaction.
 
-    The same `dedupe_key` again gives the row that is there, unchanged. Whether it may be sent
+    The same `dedupe_key` again gives the row that is there, unchanged; None asks for a row of
+    its own in any case. Whether it may be sent
     (consent, night, still true) is asked when it is claimed, not now.
 
     Args:
@@ -152,26 +153,18 @@ def ask(
         .with_for_update()
     )
     if waiting is None:
-        recipient = _recipient(patient, channel)
-        if recipient is None:
-            return None
-        message = _new(
+        return enqueue(
             template=template,
             channel=channel,
-            patient_id=patient.id,
-            recipient=recipient,
-            language=patient.language,
-            facts=dict(facts),
+            patient=patient,
+            facts=facts,
             topic=topic,
-            dedupe_key=f"ask:{tokens.public_id()}",
+            dedupe_key=None,
             send_after=send_after,
             expires_at=expires_at,
             is_reply=is_reply,
             now=now,
         )
-        db.session.add(message)
-        db.session.flush()
-        return message
     if send_after <= now:
         waiting.send_after = min(waiting.send_after, now)
     elif waiting.send_after > now:
@@ -223,11 +216,26 @@ def reply(
     )
 
 
-def _put(*, template: str, language: str, dedupe_key: str, now: datetime, **values: Any) -> Message:
+def _put(
+    *, template: str, language: str, dedupe_key: str | None, now: datetime, **values: Any
+) -> Message:
     known = select(Message).where(Message.dedupe_key == dedupe_key)
-    if (there := db.session.scalar(known)) is not None:
+    if dedupe_key is not None and (there := db.session.scalar(known)) is not None:
         return there
-    message = _new(template=template, language=language, dedupe_key=dedupe_key, now=now, **values)
+    message = Message(
+        public_id=tokens.public_id(),
+        template=template,
+        template_version=texts.version(template, language),
+        language=language,
+        dedupe_key=dedupe_key or f"ask:{tokens.public_id()}",
+        created_at=now,
+        state=State.QUEUED,
+        **values,
+    )
+    if dedupe_key is None:
+        db.session.add(message)
+        db.session.flush()
+        return message
     try:
         with db.session.begin_nested():
             db.session.add(message)
@@ -237,18 +245,6 @@ def _put(*, template: str, language: str, dedupe_key: str, now: datetime, **valu
             raise
         return there
     return message
-
-
-def _new(*, template: str, language: str, now: datetime, **values: Any) -> Message:
-    return Message(
-        public_id=tokens.public_id(),
-        template=template,
-        template_version=texts.version(template, language),
-        language=language,
-        created_at=now,
-        state=State.QUEUED,
-        **values,
-    )
 
 
 def _recipient(patient: Patient, channel: Channel) -> str | None:

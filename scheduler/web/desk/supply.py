@@ -185,7 +185,7 @@ def overview() -> ResponseReturnValue:
         services=terms.services(),
         waiting=withdrawal.count_waiting(now=now),
     )
-    return _looked_at(page, "overview")
+    return looked_at(page, "overview")
 
 
 @bp.get("/sites/new")
@@ -222,7 +222,7 @@ def open_site() -> ResponseReturnValue:
 @bp.get("/sites/<string:code>")
 def show_site(code: str) -> ResponseReturnValue:
     """Show a site: itself, its chairs, hours and closures."""
-    return _looked_at(_site_page(_site(code)), f"site-{code}")
+    return looked_at(_site_page(_site(code)), f"site-{code}")
 
 
 @bp.get("/sites/<string:code>/edit")
@@ -422,11 +422,7 @@ def reopen(closure_id: int) -> ResponseReturnValue:
 
 def week_of(rows: Sequence[OpeningHours], today: date) -> list[tuple[str, list[tuple[time, time]]]]:
     """Return, day by day of the week, the hours that hold today."""
-    holding = [
-        r
-        for r in rows
-        if r.valid_from <= today and (r.valid_until is None or r.valid_until >= today)
-    ]
+    holding = [r for r in hours.not_over(rows, today) if r.valid_from <= today]
     return [
         (name, [(r.opens, r.closes) for r in holding if r.weekday == number])
         for number, name in enumerate(WEEKDAYS)
@@ -515,7 +511,7 @@ def _edit_page(code: str, form: SiteForm | None, refusal: Refusal | None) -> str
         stands=now_is if is_stale(refusal) else None,
         refusal=refusals.at_its_field(form, refusal) if refusal else None,
     )
-    return _looked_at(page, f"site-{code}")
+    return looked_at(page, f"site-{code}")
 
 
 def _chair_page(
@@ -535,7 +531,7 @@ def _chair_page(
         stands={"Name": chair.name} if chair and is_stale(refusal) else None,
         refusal=refusals.at_its_field(form, refusal) if refusal else None,
     )
-    return _looked_at(page, f"site-{code}")
+    return looked_at(page, f"site-{code}")
 
 
 def _hours_page(code: str, form: HoursForm | None, refusal: Refusal | None) -> str:
@@ -550,12 +546,12 @@ def _hours_page(code: str, form: HoursForm | None, refusal: Refusal | None) -> s
         "desk/supply/hours.html",
         site=site,
         form=form,
-        rows=[r for r in rows if r.valid_until is None or r.valid_until >= today],
+        rows=hours.not_over(rows, today),
         weekdays=WEEKDAYS,
         mark=keep_mark(refusal, mark(*rows)),
         refusal=refusals.at_its_field(form, refusal) if refusal else None,
     )
-    return _looked_at(page, f"site-{code}")
+    return looked_at(page, f"site-{code}")
 
 
 def _close_page(code: str, form: ClosureForm | None, refusal: Refusal | None) -> str:
@@ -573,7 +569,7 @@ def _close_page(code: str, form: ClosureForm | None, refusal: Refusal | None) ->
         form=form,
         refusal=refusals.at_its_field(form, refusal) if refusal else None,
     )
-    return _looked_at(page, f"site-{code}")
+    return looked_at(page, f"site-{code}")
 
 
 def is_stale(refusal: Refusal | None) -> bool:
@@ -586,6 +582,7 @@ def keep_mark(refusal: Refusal | None, stands: str) -> str:
     return stands if is_stale(refusal) else typed_mark() or stands
 
 
-def _looked_at(page: str, name: str) -> str:
+def looked_at(page: str, name: str) -> str:
+    """Record that somebody saw a page of the supply, and return it."""
     looks.note("supply.viewed", f"supply:{name}", once_in_a_while=True)
     return page

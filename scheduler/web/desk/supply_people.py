@@ -1,6 +1,5 @@
 """People who give time to patients, kept by an administrator: skills, shifts, time off."""
 
-from datetime import date
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, redirect, render_template, url_for
@@ -8,16 +7,24 @@ from flask.typing import ResponseReturnValue
 from wtforms import RadioField, SelectField, StringField, TimeField
 from wtforms.validators import InputRequired, Length, Optional
 
-from scheduler.clinic import places, queries, roster, rules
+from scheduler.clinic import hours, places, queries, roster, rules
 from scheduler.clinic.marks import mark
 from scheduler.clinic.models import Resource, ResourceKind, Shift, Site
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.web import login
-from scheduler.web.desk import looks, refusals
+from scheduler.web.desk import refusals
 from scheduler.web.desk.rooms import say
-from scheduler.web.desk.supply import WEEKDAYS, PeriodForm, SpanForm, Ticks, is_stale, keep_mark
+from scheduler.web.desk.supply import (
+    WEEKDAYS,
+    PeriodForm,
+    SpanForm,
+    Ticks,
+    is_stale,
+    keep_mark,
+    looked_at,
+)
 from scheduler.web.desk.supply_flow import carry_out, typed_mark
 from scheduler.web.fields import Form, WholeField, option, tidy_line
 
@@ -71,7 +78,7 @@ def show_people() -> ResponseReturnValue:
         off={p.id: roster.off_of(p, now=now) for p in people},
         zone=_first_zone(),
     )
-    return _looked_at(page, "people")
+    return looked_at(page, "people")
 
 
 @bp.get("/new")
@@ -105,7 +112,7 @@ def add_person() -> ResponseReturnValue:
 @bp.get("/<int:person_id>")
 def show_person(person_id: int) -> ResponseReturnValue:
     """Show one person: what they may do, their shifts, their time off."""
-    return _looked_at(_person_page(person_id), f"person-{person_id}")
+    return looked_at(_person_page(person_id), f"person-{person_id}")
 
 
 @bp.get("/<int:person_id>/edit")
@@ -246,10 +253,6 @@ def _skill_words(person: Resource) -> list[str]:
     return [words for skill, words in rules.SKILLS.items() if skill in has]
 
 
-def _holding(rows: list[Shift], today: date) -> list[Shift]:
-    return [r for r in rows if r.valid_until is None or r.valid_until >= today]
-
-
 def _person_page(person_id: int, refusal: Refusal | None = None) -> str:
     let_go()
     person = _person(person_id)
@@ -260,7 +263,7 @@ def _person_page(person_id: int, refusal: Refusal | None = None) -> str:
         person=person,
         skills=_skill_words(person),
         lanes=len(places.lanes_in_use(person)),
-        shifts=_holding(list(roster.shifts_of(person)), today),
+        shifts=hours.not_over(list(roster.shifts_of(person)), today),
         off=roster.off_of(person, now=now),
         sites={s.id: s for s in queries.sites()},
         weekdays=WEEKDAYS,
@@ -293,7 +296,7 @@ def _person_form(person_id: int | None, form: PersonForm | None, refusal: Refusa
         stands=stands,
         refusal=refusals.at_its_field(form, refusal) if refusal else None,
     )
-    return _looked_at(page, f"person-{person_id}" if person_id else "people")
+    return looked_at(page, f"person-{person_id}" if person_id else "people")
 
 
 def _shifts_page(person_id: int, form: ShiftsForm | None, refusal: Refusal | None) -> str:
@@ -309,13 +312,13 @@ def _shifts_page(person_id: int, form: ShiftsForm | None, refusal: Refusal | Non
         "desk/supply/shifts.html",
         person=person,
         form=form,
-        rows=_holding(rows, today),
+        rows=hours.not_over(rows, today),
         sites={s.id: s for s in sites},
         weekdays=WEEKDAYS,
         mark=keep_mark(refusal, mark(*rows)),
         refusal=refusals.at_its_field(form, refusal) if refusal else None,
     )
-    return _looked_at(page, f"person-{person_id}")
+    return looked_at(page, f"person-{person_id}")
 
 
 def _off_page(person_id: int, form: OffForm | None, refusal: Refusal | None) -> str:
@@ -334,7 +337,7 @@ def _off_page(person_id: int, form: OffForm | None, refusal: Refusal | None) -> 
         several=len({s.zone_name for s in sites}) > 1,
         refusal=refusals.at_its_field(form, refusal) if refusal else None,
     )
-    return _looked_at(page, f"person-{person_id}")
+    return looked_at(page, f"person-{person_id}")
 
 
 def _home(rows: list[Shift], sites: list[Site]) -> str:
@@ -345,8 +348,3 @@ def _home(rows: list[Shift], sites: list[Site]) -> str:
 
 def _first_zone() -> ZoneInfo:
     return queries.sites()[0].zone
-
-
-def _looked_at(page: str, name: str) -> str:
-    looks.note("supply.viewed", f"supply:{name}", once_in_a_while=True)
-    return page

@@ -15,9 +15,9 @@ from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import NotFound, Refusal
 from scheduler.core.timespan import day_span
 from scheduler.web import login
-from scheduler.web.desk import looks, refusals
+from scheduler.web.desk import refusals
 from scheduler.web.desk.rooms import say
-from scheduler.web.desk.supply import is_stale, keep_mark
+from scheduler.web.desk.supply import is_stale, keep_mark, looked_at
 from scheduler.web.desk.supply_flow import carry_out, number_of, told, typed_mark
 from scheduler.web.fields import Form, WholeField, tidy_line
 
@@ -202,7 +202,7 @@ def _service_page(code: str, form: ServiceForm | None, refusal: Refusal | None) 
         stands=stands if is_stale(refusal) else None,
         refusal=refusals.at_its_field(form, refusal) if refusal else None,
     )
-    return _looked_at(page, f"service-{code}")
+    return looked_at(page, f"service-{code}")
 
 
 def _settings_page(code: str, refusal: Refusal | None) -> str:
@@ -225,7 +225,7 @@ def _settings_page(code: str, refusal: Refusal | None) -> str:
         stands=differs if is_stale(refusal) else None,
         refusal=refusal,
     )
-    return _looked_at(page, f"numbers-{code}")
+    return looked_at(page, f"numbers-{code}")
 
 
 def _holidays_page(code: str, refusal: Refusal | None) -> str:
@@ -243,14 +243,9 @@ def _holidays_page(code: str, refusal: Refusal | None) -> str:
         ],
         refusal=refusal,
     )
-    return _looked_at(page, f"holidays-{code}")
+    return looked_at(page, f"holidays-{code}")
 
 
 def _covers(closure: Closure, day: date, site: Site) -> bool:
     whole = day_span(day, site.zone)
     return closure.starts_at <= whole.start and closure.ends_at >= whole.end
-
-
-def _looked_at(page: str, name: str) -> str:
-    looks.note("supply.viewed", f"supply:{name}", once_in_a_while=True)
-    return page
