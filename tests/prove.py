@@ -39,9 +39,16 @@ HARNESSES = (
         "the law dropped: the same SQL overlaps",
     ),
     Harness(
-        "32 processes want one slot: one booking, no deadlock",
-        "tests/races",
+        "32 processes want one slot: one booking, no deadlock; two sign, two book, one dies",
+        "tests/races/test_one_slot.py tests/races/test_plans.py tests/races/test_supply.py"
+        " tests/races/test_course_pages.py",
         "lock and constraint off: many bookings; lock alone off: still no overlap",
+        alone=True,
+    ),
+    Harness(
+        "A crowd over HTTP, 48 clients × 60 slots × 3 seeds: nobody booked twice, success = row",
+        "tests/races/test_rush.py",
+        "no lock, no law and a look of two seconds ago: booked twice",
         alone=True,
     ),
     Harness(

@@ -1,4 +1,9 @@
 """Real processes at one instant. They are children of one fork server, loaded once a run."""
 
 #: What the fork server loads before its first child; whoever starts a child asks for the same.
-PRELOADED = ["tests.races.bookers", "tests.races.signers", "tests.jobs.mortal"]
+PRELOADED = [
+    "tests.races.bookers",
+    "tests.races.nursery",
+    "tests.races.signers",
+    "tests.jobs.mortal",
+]

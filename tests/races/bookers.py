@@ -1,30 +1,27 @@
 """Real processes that all want the same slot at the same instant.
 
-Each child has its own app, engine and connection; they meet at a barrier and book. The variants
-take a guard away in the child, never in the product.
+Each child is a fork of one warm process and has its own connection; they meet at a barrier and
+book. The variants take a guard away in the child, never in the product.
 """
 
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from multiprocessing.synchronize import Barrier
-from typing import Any
 
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from scheduler.app import create_app
 from scheduler.booking import service as booking
 from scheduler.booking.allocation import Choice, choose
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db, transaction
 from scheduler.core.errors import Refusal
 from scheduler.patients.models import Patient
-from tests.races import PRELOADED
-from tests.support import databases
+from tests.races import nursery
 
 PROCESSES = 32
 
@@ -64,54 +61,66 @@ def rush(
     url: str,
     service: ServiceCode,
     site_id: int,
-    starts_at: datetime,
+    starts: Sequence[datetime],
     patient_ids: Sequence[int],
     *,
     now: datetime,
     lock_off: bool = False,
-) -> Race:
-    """Let one process per patient book the same start; return what each met."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    barrier = context.Barrier(len(patient_ids))
-    results = context.Queue()
-    children = [
-        context.Process(
-            target=_book_at_the_gate,
-            args=(url, service, site_id, starts_at, patient_id, now, lock_off, barrier, results),
-        )
-        for patient_id in patient_ids
-    ]
-    for child in children:
-        child.start()
-    attempts = [results.get(timeout=120) for _ in children]
-    for child in children:
-        child.join(timeout=30)
-    return Race(attempts)
+) -> list[Race]:
+    """Let one warm process per patient book the same starts, one after the other.
+
+    Returns:
+        What each met, a race for each start.
+    """
+    return nursery.raised(
+        url, _hold_the_races, service, site_id, list(starts), list(patient_ids), now, lock_off
+    )
 
 
-def _book_at_the_gate(
-    url: str,
+def _hold_the_races(
+    _: Flask,
     service: ServiceCode,
     site_id: int,
-    starts_at: datetime,
-    patient_id: int,
+    starts: list[datetime],
+    patient_ids: list[int],
     now: datetime,
     lock_off: bool,
-    barrier: Barrier,
-    results: Any,
-) -> None:
-    app = create_app(databases.config(url))
-    with app.app_context():
-        db.session.execute(sa.text("SELECT 1"))
-        db.session.rollback()
-        if lock_off:
-            _take_the_lock_away(service, site_id, starts_at, patient_id, now)
-        barrier.wait(timeout=60)
-        began = time.monotonic()
-        outcome = _book(service, site_id, starts_at, patient_id, now)
-        results.put(Attempt(outcome, time.monotonic() - began))
-        db.engine.dispose()
+) -> list[Race]:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(len(patient_ids))
+    results = context.Queue()
+
+    def race_as(patient_id: int) -> Callable[[], None]:
+        def run() -> None:
+            db.session.execute(sa.text("SELECT 1"))
+            db.session.rollback()
+            for number, start in enumerate(starts):
+                if lock_off:
+                    _take_the_lock_away(service, site_id, start, patient_id, now)
+                barrier.wait(timeout=nursery.PATIENCE_S)
+                began = time.monotonic()
+                outcome = _book(service, site_id, start, patient_id, now)
+                results.put((number, Attempt(outcome, time.monotonic() - began)))
+            results.close()
+            results.join_thread()
+
+        return run
+
+    nursery.rehearse(
+        lambda: booking.book(
+            service,
+            site_id,
+            starts[0],
+            db.session.get_one(Patient, patient_ids[0]),
+            actor="staff:1",
+            now=now,
+        )
+    )
+    children = [nursery.forked(race_as(patient_id)) for patient_id in patient_ids]
+    met = [results.get(timeout=nursery.PATIENCE_S) for _ in range(len(children) * len(starts))]
+    for child in children:
+        child.join(timeout=nursery.PATIENCE_S)
+    return [Race([a for n, a in met if n == number]) for number in range(len(starts))]
 
 
 def _book(

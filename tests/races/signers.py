@@ -39,9 +39,9 @@ def race(children: Sequence[tuple[Callable[..., str], tuple[Any, ...]]], url: st
     ]
     for child in started:
         child.start()
-    outcomes = [results.get(timeout=60) for _ in started]
+    outcomes = [results.get(timeout=600) for _ in started]
     for child in started:
-        child.join(timeout=30)
+        child.join(timeout=600)
     return sorted(outcomes)
 
 
@@ -52,7 +52,7 @@ def dying(url: str, plan_id: int, choices: dict[int, Choice], after: int, now: d
         target=_book_and_die, args=(url, databases.KEYS, plan_id, choices, after, now)
     )
     child.start()
-    child.join(timeout=120)
+    child.join(timeout=600)
     return child.exitcode or 0
 
 
@@ -86,7 +86,7 @@ def _at_the_gate(
     with app.app_context():
         db.session.execute(sa.text("SELECT 1"))
         db.session.rollback()
-        barrier.wait(timeout=60)
+        barrier.wait(timeout=600)
         try:
             outcome = deed(*args)
         except Refusal as refusal:

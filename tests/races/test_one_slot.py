@@ -41,6 +41,11 @@ def without_constraint(app: Flask, keep: Keep) -> None:
             session.execute(sa.text("ALTER TABLE claim DROP CONSTRAINT ex_claim_no_overlap"))
 
 
+def kind(url: str) -> str:
+    """Name the database in a printed line."""
+    return url.partition(":")[0].partition("+")[0]
+
+
 def overlaps(app: Flask) -> int:
     """Count pairs of claims of one lane that share a moment: the oracle, in plain SQL."""
     with app.app_context():
@@ -62,15 +67,15 @@ def booked(app: Flask) -> int:
 
 
 def run(
-    database_url: str, crowd: tuple[int, list[int]], *, lock_off: bool = False, hour: int = 10
-) -> Race:
-    """Hold the race."""
+    database_url: str, crowd: tuple[int, list[int]], *, lock_off: bool = False, slots: int = 1
+) -> list[Race]:
+    """Hold a race for each of so many slots, an hour apart."""
     site_id, people = crowd
     return rush(
         database_url,
         ServiceCode.CALL,
         site_id,
-        make.at(hour),
+        [make.at(9 + number) for number in range(slots)],
         people,
         now=make.MONDAY,
         lock_off=lock_off,
@@ -80,21 +85,19 @@ def run(
 def test_one_of_thirty_two_is_booked_and_none_deadlocks(
     app: Flask, database_url: str, crowd: tuple[int, list[int]]
 ) -> None:
-    for number in range(SLOTS):
-        race = run(database_url, crowd, hour=9 + number)
-
-        print(race.line(f"slot {number + 1} of {SLOTS}"))
+    for number, race in enumerate(run(database_url, crowd, slots=SLOTS), 1):
+        print(race.line(f"{kind(database_url)}, slot {number} of {SLOTS}"))
         assert race.counts == {"booked": 1, "slot-taken": PROCESSES - 1}
-        assert booked(app) == number + 1
-        assert overlaps(app) == 0
+    assert booked(app) == SLOTS
+    assert overlaps(app) == 0
 
 
 def test_with_only_the_lock_off_the_database_still_refuses(
     app: Flask, database_url: str, crowd: tuple[int, list[int]]
 ) -> None:
-    race = run(database_url, crowd, lock_off=True)
+    (race,) = run(database_url, crowd, lock_off=True)
 
-    print(race.line("lock off"))
+    print(race.line(f"{kind(database_url)}, lock off"))
     assert overlaps(app) == 0
     assert booked(app) == race.counts["booked"] == 1
 
@@ -106,8 +109,8 @@ def test_with_lock_and_constraint_off_the_race_is_lost(
     without_constraint: None,
 ) -> None:
     """Negative control: the harness sees double bookings when there are some."""
-    race = run(database_url, crowd, lock_off=True)
+    (race,) = run(database_url, crowd, lock_off=True)
 
-    print(race.line("both off"))
+    print(race.line(f"{kind(database_url)}, both off"))
     assert booked(app) > 1
     assert overlaps(app) > 0
