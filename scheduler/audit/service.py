@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, text
 
 from scheduler.audit.models import AuditEntry
-from scheduler.core.db import db
+from scheduler.core.db import db, insert_rows
 
 SEAL_AFTER = timedelta(minutes=5)
 LOOK_EVERY = timedelta(minutes=15)
@@ -30,19 +30,21 @@ def record(
 ) -> None:
     """Note a deed in the caller's transaction: it stands or falls with the deed itself."""
     where, request_id = origin.get()
-    db.session.add(
-        AuditEntry(
-            at=now,
-            actor=actor,
-            action=action,
-            subject=subject,
-            patient_id=patient_id,
-            detail=detail,
-            origin=where,
-            request_id=request_id,
-        )
+    insert_rows(
+        AuditEntry,
+        [
+            {
+                "at": now,
+                "actor": actor,
+                "action": action,
+                "subject": subject,
+                "patient_id": patient_id,
+                "detail": detail,
+                "origin": where,
+                "request_id": request_id,
+            }
+        ],
     )
-    db.session.flush()
 
 
 def looked_recently(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from scheduler.availability import grid as bits
 from scheduler.availability.grid import STEP
@@ -22,7 +22,6 @@ from scheduler.booking.offers import (
     Busy,
     Room,
     bounds,
-    busy_claims,
     lanes_of,
     taken_by,
     window_of,
@@ -31,9 +30,37 @@ from scheduler.booking.reasons import sentence, time_against
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, Resource
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
-from scheduler.core.db import db
+from scheduler.core.db import db, table_of
 from scheduler.core.timespan import TimeSpan, day_span
 from scheduler.patients.models import Patient, Standing
+
+_resource, _claim, _hold = (table_of(model).c for model in (Resource, Claim, Hold))
+_LOCK = (
+    select(_resource.id)
+    .where(_resource.id.in_(bindparam("resources", expanding=True)))
+    .order_by(_resource.id)
+    .with_for_update()
+)
+_CLAIMS = (
+    select(
+        _claim.id,
+        _claim.lane_id,
+        _claim.starts_at,
+        _claim.ends_at,
+        _claim.is_pinned,
+        _claim.appointment_id,
+        _claim.hold_id,
+        _hold.expires_at,
+    )
+    .select_from(table_of(Claim).outerjoin(table_of(Hold)))
+    .where(
+        _claim.lane_id.in_(bindparam("lanes", expanding=True)),
+        _claim.starts_at < bindparam("until"),
+        _claim.starts_at > bindparam("look_back"),
+        _claim.ends_at > bindparam("since"),
+    )
+    .order_by(_claim.starts_at, _claim.id)
+)
 
 TAKEN = "That time has just been taken. Please choose another."
 
@@ -114,14 +141,12 @@ def refuse_gone(patient: Patient) -> None:
 def lock(resource_ids: Iterable[int]) -> None:
     """Take the rows of these resources, in id order, until the transaction ends.
 
-    On SQLite the transaction itself is the lock (BEGIN IMMEDIATE); the statement is harmless.
+    On SQLite the transaction itself is the lock (BEGIN IMMEDIATE), so there is nothing to take.
     """
-    db.session.execute(
-        select(Resource.id)
-        .where(Resource.id.in_(sorted(set(resource_ids))))
-        .order_by(Resource.id)
-        .with_for_update()
-    ).all()
+    if db.session.get_bind().dialect.name == "sqlite":
+        return
+    db.session.execute(_LOCK, {"resources": sorted(set(resource_ids))}).all()
+    clinic_supply.look_again()
 
 
 def candidates(wish: Wish) -> set[int]:
@@ -142,20 +167,28 @@ def everything_at(sites: Iterable[SiteSupply], patient_resource_id: int) -> set[
     return {patient_resource_id, *(unit.id for unit in units)}
 
 
-def drop_expired(lanes: Sequence[int], span: TimeSpan, *, now: datetime) -> None:
-    """Delete the claims of expired holds on these lanes, so that they stand in nobody's way."""
-    expired = select(Hold.id).where(Hold.expires_at <= now)
-    db.session.execute(
-        delete(Claim)
-        .where(
-            Claim.lane_id.in_(list(lanes)),
-            Claim.hold_id.in_(expired),
-            Claim.starts_at < span.end,
-            Claim.starts_at > span.start - LOOK_BACK,  # lets the index answer, however long ago
-            Claim.ends_at > span.start,
+def clear(lanes: Iterable[int], since: datetime, until: datetime, *, now: datetime) -> list[Busy]:
+    """Return what `busy_claims` does, after deleting what expired holds still have in the way."""
+    found = db.session.execute(
+        _CLAIMS,
+        {
+            "lanes": list(lanes),
+            "since": since,
+            "until": until,
+            "look_back": since - LOOK_BACK,  # lets the index answer, however long ago
+        },
+    ).all()
+    over = [row.id for row in found if row.expires_at is not None and row.expires_at <= now]
+    if over:
+        db.session.execute(
+            delete(Claim).where(Claim.id.in_(over)).execution_options(synchronize_session="fetch")
         )
-        .execution_options(synchronize_session="fetch")
-    )
+    gone = set(over)
+    return [
+        Busy(id_, lane, TimeSpan(starts_at, ends_at), is_pinned, appointment_id, hold_id)
+        for id_, lane, starts_at, ends_at, is_pinned, appointment_id, hold_id, _ in found
+        if id_ not in gone
+    ]
 
 
 def choose(
@@ -165,7 +198,6 @@ def choose(
     judged_at: datetime,
     audience: Audience,
     but_appointment: int | None = None,
-    but_hold: int | None = None,
 ) -> list[Choice]:
     """Return the claims that give the wish its time. The caller holds the lock.
 
@@ -180,13 +212,11 @@ def choose(
     wish = wish.renewed()  # the supply may have changed while we waited for the lock
     site = wish.site
     day = day_span(wish.starts_at.astimezone(site.zone).date(), site.zone)
-    lanes = lanes_of(site)
+    lanes = lanes_of(site, wish.offering)
     if wish.patient_lane is not None:
         lanes = [*lanes, wish.patient_lane]
-    drop_expired(lanes, day, now=now)
-    busy = busy_claims(
-        lanes, day.start, day.end, now=now, but_appointment=but_appointment, but_hold=but_hold
-    )
+    found = clear(lanes, day.start, day.end, now=now)
+    busy = [b for b in found if but_appointment is None or b.appointment_id != but_appointment]
     room = Room(site, wish.starts_at, wish.starts_at + STEP, taken_by(busy, now=now))
     step = _allowed(wish, room, now=judged_at, audience=audience)
     if wish.patient_lane is not None:
@@ -194,13 +224,13 @@ def choose(
         if any(b.span.overlaps(wish.stay) for b in theirs):
             raise PatientBusy("They have another appointment at that time.")
     try:
-        found = allocate(wish, room, step, busy, now=now)
+        chosen = allocate(wish, room, step, busy, now=now)
     except SlotTaken:
         if audience is Audience.ONLINE:
             raise
         raise SlotTaken(_in_words(wish, room) or TAKEN) from None
-    rewrite(found.moved)
-    return found.choices
+    rewrite(chosen.moved)
+    return chosen.choices
 
 
 def allocate(

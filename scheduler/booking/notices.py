@@ -8,8 +8,10 @@ six bookings make one text (design decision 18).
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -22,6 +24,7 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.core.timespan import instant
 from scheduler.messaging import outbox
+from scheduler.messaging.outbox import Word
 from scheduler.messaging.rules import Drop, MessageView, Send, Verdict
 from scheduler.messaging.states import Channel
 from scheduler.patients.links import extend_links, mint_link
@@ -52,17 +55,20 @@ def after_booking(
     appointment: Appointment, *, actor: str, now: datetime, by_patient: bool, notify: bool
 ) -> None:
     """Queue what a new booking calls for: word of it, its calendar entry, its reminders."""
-    _tell(appointment, now=now, at_once=by_patient, notify=notify)
-    _remind(appointment, now=now)
+    words = _told_of(appointment, now=now, at_once=by_patient, notify=notify)
+    outbox.put([*words, *_reminders(appointment, now=now)], now=now)
 
 
 def after_change(appointment: Appointment, *, actor: str, now: datetime, notify: bool) -> None:
     """Queue what a move, a cancellation or its undo calls for; reminders follow the book."""
     outbox.withdraw(appointment.topic, now=now)
     extend_links(appointment.topic, expires_at=appointment.ends_at + LINK_LIVES_ON)
-    _tell(appointment, now=now, at_once=actor.startswith("patient"), notify=notify)
+    words = _told_of(
+        appointment, now=now, at_once=actor.startswith("patient"), notify=notify, is_new=False
+    )
     if appointment.status is Status.BOOKED:
-        _remind(appointment, now=now)
+        words += _reminders(appointment, now=now)
+    outbox.put(words, now=now)
 
 
 def _in_a_course(appointment: Appointment) -> bool:
@@ -85,48 +91,63 @@ def _in_a_course(appointment: Appointment) -> bool:
     )
 
 
-def _tell(appointment: Appointment, *, now: datetime, at_once: bool, notify: bool) -> None:
+def _told_of(
+    appointment: Appointment,
+    *,
+    now: datetime,
+    at_once: bool,
+    notify: bool,
+    is_new: bool = True,
+) -> list[Word]:
+    """Return what is to be asked for so that the patient hears of an act; what waits is asked."""
     patient = appointment.patient
     if not notify:
         appointment.told = dict.fromkeys((c.value for c in Channel), rules.facts(appointment))
         db.session.flush()
-        return
+        return []
     settings = clinic_supply.current().sites[appointment.site_id].settings
     soon = appointment.starts_at - now <= timedelta(hours=settings.change_at_once_within_hours)
     delay = timedelta(minutes=0 if at_once or soon else settings.desk_change_delay_minutes)
-    for channel in Channel:
-        whole = channel is Channel.SMS
-        outbox.ask(
-            template=PENDING if whole else "invite",
-            channel=channel,
-            patient=patient,
-            facts={},
-            topic=f"patient:{patient.id}" if whole else f"invite:{appointment.id}",
-            send_after=now + delay,
-            expires_at=max(appointment.starts_at, now + timedelta(hours=1)),
-            is_reply=at_once,
-            now=now,
-        )
+    difference = Word(
+        template=PENDING,
+        channel=Channel.SMS,
+        patient=patient,
+        facts={},
+        topic=f"patient:{patient.id}",
+        send_after=now + delay,
+        expires_at=max(appointment.starts_at, now + timedelta(hours=1)),
+        is_reply=at_once,
+    )
+    invitation = replace(
+        difference, template="invite", channel=Channel.EMAIL, topic=f"invite:{appointment.id}"
+    )
+    words = [] if outbox.waits(difference, now=now) else [difference]
+    if is_new or not outbox.waits(invitation, now=now):
+        words.append(invitation)
+    return words
 
 
-def _remind(appointment: Appointment, *, now: datetime) -> None:
-    zone = appointment.site.zone
+def _reminders(appointment: Appointment, *, now: datetime) -> list[Word]:
+    zone = ZoneInfo(appointment.zone_name)
     local = appointment.starts_at.astimezone(zone)
+    words: list[Word] = []
     for template, days in REMINDERS[appointment.service_code]:
         due = instant(local.date() - timedelta(days=days), local.time(), zone)
         if due < now + TOO_SOON:
             continue
-        outbox.enqueue(
-            template=template,
-            channel=Channel.SMS,
-            patient=appointment.patient,
-            facts={"sequence": appointment.sequence},
-            topic=appointment.topic,
-            dedupe_key=f"{template}:{appointment.id}:{appointment.sequence}",
-            send_after=due,
-            expires_at=min(appointment.starts_at, due + timedelta(hours=20)),
-            now=now,
+        words.append(
+            Word(
+                template=template,
+                channel=Channel.SMS,
+                patient=appointment.patient,
+                facts={"sequence": appointment.sequence},
+                topic=appointment.topic,
+                dedupe_key=f"{template}:{appointment.id}:{appointment.sequence}",
+                send_after=due,
+                expires_at=min(appointment.starts_at, due + timedelta(hours=20)),
+            )
         )
+    return words
 
 
 def judge(message: MessageView, *, public_url: str, organizer: str, now: datetime) -> Verdict:

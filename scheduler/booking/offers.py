@@ -391,9 +391,20 @@ def window_of(need: Need, step: int) -> int:
     return bits.window(step + need.from_minute // 5, step + need.until_minute // 5)
 
 
-def lanes_of(site: SiteSupply) -> list[int]:
-    """Return every lane of a site's chairs, people and starts."""
-    return [lane for unit in (*site.chairs, *site.people, site.starts) for lane in unit.lanes]
+def lanes_of(site: SiteSupply, offering: Offering | None = None) -> list[int]:
+    """Return every lane of a site's chairs, people and starts; or only what a service may take."""
+    units: list[Unit] = []
+    if offering is None:
+        units = [*site.chairs, *site.people, site.starts]
+    else:
+        for need in offering.needs:
+            if need.kind is NeedKind.CHAIR:
+                units += site.chairs
+            elif need.kind is NeedKind.STARTS:
+                units.append(site.starts)
+            else:
+                units += site.with_skill(need.skill)
+    return list(dict.fromkeys(lane for unit in units for lane in unit.lanes))
 
 
 def find(

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from scheduler.availability import grid as bits
 from scheduler.availability.grid import STEP
-from scheduler.booking.allocation import drop_expired, everything_at, lock, make_way
+from scheduler.booking.allocation import clear, everything_at, lock, make_way
 from scheduler.booking.models import LONGEST_CLAIM_HOURS, Appointment, Claim
 from scheduler.booking.offers import Busy, busy_claims
 from scheduler.clinic import supply as clinic_supply
@@ -127,12 +127,8 @@ def _free_until(
     span = TimeSpan(claim.starts_at, until)
     pool = _pool(unit, site)
     lanes = [lane for u in pool for lane in u.lanes] or [claim.lane_id]
-    drop_expired(lanes, span, now=now)
-    busy = [
-        b
-        for b in busy_claims(lanes, day.start, max(day.end, until), now=now)
-        if b.claim_id != claim.id
-    ]
+    found = clear(lanes, day.start, max(day.end, until), now=now)
+    busy = [b for b in found if b.claim_id != claim.id]
     if _next_start(claim, busy, until) == until:
         return until
     if pool and make_way(pool, claim.lane_id, span, busy, now=now):

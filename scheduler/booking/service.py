@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any, cast
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import CursorResult, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import lazyload
 
 from scheduler.audit import service as audit
 from scheduler.booking import notices, queries, rules, withdrawal
@@ -40,10 +42,30 @@ from scheduler.booking.offers import Audience, capacity_that_day, nearest
 from scheduler.booking.rules import Event
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, ServiceCode
-from scheduler.core.db import db, violated
-from scheduler.core.timespan import wall_text
+from scheduler.core.db import db, insert_rows, table_of, violated
+from scheduler.core.timespan import day_span, wall_text
 from scheduler.core.tokens import public_id
 from scheduler.patients.models import Patient
+
+#: What visitors may keep of a day, however short it is.
+LEAST_KEPT = 3
+_OWN_HOLDS = (
+    select(Hold)
+    .where(Hold.holder == bindparam("holder"))
+    .order_by(Hold.id)
+    .options(lazyload(Hold.site))
+)
+_kept = table_of(Hold).c
+_KEPT_BY_VISITORS = select(func.count(_kept.id)).where(
+    _kept.kind == HoldKind.FORM,
+    _kept.site_id == bindparam("site"),
+    _kept.service_code == bindparam("service"),
+    _kept.expires_at > bindparam("now"),
+    _kept.starts_at >= bindparam("since"),
+    _kept.starts_at < bindparam("until"),
+)
+_lane = table_of(Lane).c
+_LANE = select(_lane.id).where(_lane.resource_id == bindparam("resource")).limit(1)
 
 TOO_CLOSE = "Another visit like this is within two days of it. A clinician may allow that."
 
@@ -116,7 +138,7 @@ def find_hold(hold_id: int, *, holder: str) -> Hold:
     Raises:
         HoldGone: there is none of that number for this browser.
     """
-    row = db.session.get(Hold, hold_id)
+    row = db.session.get(Hold, hold_id, options=[lazyload(Hold.site)])
     if row is None or row.holder != holder:
         raise HoldGone("We no longer keep that time. Please choose it again.")
     return row
@@ -153,7 +175,7 @@ def book_held(
         row.service_code, row.site_id, row.starts_at, patient=patient, person_id=row.person_id
     )
     lock(candidates(wish))
-    db.session.refresh(row)
+    _consume(row)
     appointment = _book(
         wish,
         patient,
@@ -161,11 +183,23 @@ def book_held(
         now=now,
         judged_at=_judged_at(row, now=now),
         audience=audience,
-        but_hold=row.id,
     )
-    db.session.delete(row)  # its claims went before those of the booking came
     _booked(appointment, actor=actor, now=now, audience=audience, notify=True)
     return appointment
+
+
+def _consume(row: Hold) -> None:
+    """Delete a hold with its claims: its time is free for the booking that follows.
+
+    Raises:
+        HoldGone: somebody did that while we waited.
+    """
+    taken = db.session.execute(
+        delete(Hold).where(Hold.id == row.id).execution_options(synchronize_session=False)
+    )
+    db.session.expunge(row)
+    if not cast("CursorResult[Any]", taken).rowcount:
+        raise HoldGone("We no longer keep that time. Please choose it again.")
 
 
 def book(
@@ -267,7 +301,8 @@ def move(
         db.session.flush()
 
     _allocate(wish, write, now=now, audience=audience, but_appointment=appointment.id)
-    if rules.facts(appointment) != before:
+    is_other = rules.facts(appointment) != before
+    if is_other:
         appointment.sequence += 1
         appointment.confirmed_at = None
     since = {  # so that it can be undone
@@ -278,7 +313,8 @@ def move(
     _changed(appointment, Event.MOVE, actor=actor, now=now, before=before | since)
     db.session.refresh(appointment, ["site"])
     withdrawal.settle(appointment, "Moved", actor=actor, now=now)
-    notices.after_change(appointment, actor=actor, now=now, notify=notify)
+    if is_other:  # another chair or person is nothing to the patient: what waits to be said stands
+        notices.after_change(appointment, actor=actor, now=now, notify=notify)
     return appointment
 
 
@@ -483,9 +519,7 @@ def _wish(
         raise NotOffered("We do not offer that there.")
     lane = None
     if patient is not None:
-        lane = db.session.scalar(
-            select(Lane.id).where(Lane.resource_id == patient.resource_id).limit(1)
-        )
+        lane = db.session.scalar(_LANE, {"resource": patient.resource_id})
     return Wish(
         offering=offering,
         site=site,
@@ -505,22 +539,18 @@ def _allocate(
     audience: Audience,
     judged_at: datetime | None = None,
     but_appointment: int | None = None,
-    but_hold: int | None = None,
 ) -> None:
-    """Choose and write inside one savepoint; a clash leaves everything as it was."""
+    """Choose and write. A clash ends the transaction; who means to go on opens a savepoint."""
     try:
-        with db.session.begin_nested():
-            choices = choose(
+        write(
+            choose(
                 wish,
                 now=now,
                 judged_at=judged_at or now,
                 audience=audience,
                 but_appointment=but_appointment,
-                but_hold=but_hold,
             )
-            if but_hold is not None:
-                _drop_claims_of_hold(but_hold)
-            write(choices)
+        )
     except SlotTaken as refusal:
         raise _with_alternatives(refusal, wish, now=now, audience=audience) from None
     except IntegrityError as clash:
@@ -556,7 +586,6 @@ def _book(
     authority: tuple[Authority, str, str | None] | None = None,
     spacing_reason: str | None = None,
     note: str | None = None,
-    but_hold: int | None = None,
 ) -> Appointment:
     made: list[Appointment] = []
 
@@ -574,7 +603,7 @@ def _book(
         _claim(choices, appointment_id=appointment.id)
         made.append(appointment)
 
-    _allocate(wish, write, now=now, judged_at=judged_at, audience=audience, but_hold=but_hold)
+    _allocate(wish, write, now=now, judged_at=judged_at, audience=audience)
     return made[-1]
 
 
@@ -638,18 +667,20 @@ def _booked(
 def _claim(
     choices: Sequence[Choice], *, appointment_id: int | None = None, hold_id: int | None = None
 ) -> None:
-    db.session.add_all(
-        Claim(
-            lane_id=c.lane_id,
-            starts_at=c.span.start,
-            ends_at=c.span.end,
-            appointment_id=appointment_id,
-            hold_id=hold_id,
-            is_pinned=c.is_pinned,
-        )
-        for c in choices
+    insert_rows(
+        Claim,
+        [
+            {
+                "lane_id": c.lane_id,
+                "starts_at": c.span.start,
+                "ends_at": c.span.end,
+                "appointment_id": appointment_id,
+                "hold_id": hold_id,
+                "is_pinned": c.is_pinned,
+            }
+            for c in choices
+        ],
     )
-    db.session.flush()
 
 
 def _judged_at(row: Hold, *, now: datetime) -> datetime:
@@ -668,12 +699,6 @@ def _release(appointment: Appointment) -> None:
         .execution_options(synchronize_session="fetch")
     )
     db.session.expire(appointment, ["claims"])
-
-
-def _drop_claims_of_hold(hold_id: int) -> None:
-    db.session.execute(
-        delete(Claim).where(Claim.hold_id == hold_id).execution_options(synchronize_session="fetch")
-    )
 
 
 def _keep_for_undo(appointment: Appointment, *, now: datetime) -> None:
@@ -697,32 +722,26 @@ def _keep_for_undo(appointment: Appointment, *, now: datetime) -> None:
 
 
 def _holds_of(holder: str) -> list[Hold]:
-    return list(db.session.scalars(select(Hold).where(Hold.holder == holder).order_by(Hold.id)))
+    return list(db.session.scalars(_OWN_HOLDS, {"holder": holder}))
 
 
 def _leave_room_for_others(wish: Wish, *, now: datetime) -> None:
     """Visitors together may keep at most a share of the day (promise R-07)."""
-    from_midnight = wish.starts_at.astimezone(wish.site.zone).replace(
-        hour=0, minute=0, second=0, microsecond=0
+    day = day_span(wish.starts_at.astimezone(wish.site.zone).date(), wish.site.zone)
+    held = db.session.scalar(
+        _KEPT_BY_VISITORS,
+        {
+            "site": wish.site.id,
+            "service": wish.offering.code,
+            "now": now,
+            "since": day.start,
+            "until": day.end,
+        },
     )
-    held = (
-        db.session.scalar(
-            select(func.count())
-            .select_from(Hold)
-            .where(
-                Hold.kind == HoldKind.FORM,
-                Hold.site_id == wish.site.id,
-                Hold.service_code == wish.offering.code,
-                Hold.expires_at > now,
-                Hold.starts_at >= from_midnight,
-                Hold.starts_at < from_midnight + timedelta(days=1),
-            )
-        )
-        or 0
-    )
-    day = capacity_that_day(wish.offering, wish.site, wish.starts_at)
-    allowed = max(3, day * wish.site.settings.anonymous_holds_percent // 100)
-    if held >= allowed:
+    if not held or held < LEAST_KEPT:
+        return  # what a day could give is not free to count
+    most = capacity_that_day(wish.offering, wish.site, wish.starts_at)
+    if held >= max(LEAST_KEPT, most * wish.site.settings.anonymous_holds_percent // 100):
         raise TooManyHolds(
             "Many people are choosing a time on that day right now. "
             "Please try another day, or again in a few minutes."

@@ -16,10 +16,10 @@ from sqlalchemy import ColumnElement, delete, select
 from scheduler.audit import service as audit
 from scheduler.availability.lanes import Piece, place
 from scheduler.booking import offers
-from scheduler.booking.allocation import drop_expired, lock, rewrite, sort_out
+from scheduler.booking.allocation import clear, lock, rewrite, sort_out
 from scheduler.booking.errors import Overtaken, WrongState
 from scheduler.booking.models import Appointment, Claim, Status
-from scheduler.booking.offers import LOOK_BACK, Busy, busy_claims
+from scheduler.booking.offers import LOOK_BACK, Busy
 from scheduler.booking.queries import who_changed
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, NeedKind, Resource, ResourceKind, ServiceCode
@@ -554,8 +554,7 @@ def _take_whole(appointment_id: int, person: Unit, seats: list[_Seat], now: date
         )
     span = seats[0].span
     missing = [lane for lane in person.lanes if lane not in held]
-    drop_expired(missing, span, now=now)
-    taken = {b.lane_id for b in busy_claims(missing, span.start, span.end, now=now)}
+    taken = {b.lane_id for b in clear(missing, span.start, span.end, now=now)}
     free = [lane for lane in missing if lane not in taken]
     db.session.add_all(
         Claim(
@@ -612,9 +611,8 @@ def _relay(pool: tuple[Unit, ...], displaced: list[_Seat], *, now: datetime) -> 
     """Lay displaced claims into the free lanes of their pool: all of them, else one by one."""
     lanes = {lane for unit in pool for lane in unit.lanes}
     span = _day_around([s.span for s in displaced])
-    drop_expired(sorted(lanes), span, now=now)
     out = {s.claim_id for s in displaced}
-    busy = [b for b in busy_claims(lanes, span.start, span.end, now=now) if b.claim_id not in out]
+    busy = [b for b in clear(lanes, span.start, span.end, now=now) if b.claim_id not in out]
     fixed, movable = _sorted_out(pool, busy, now=now)
     homeless = sorted(displaced, key=lambda s: (s.span.start, s.claim_id))
     placed = _try(movable, homeless, [], fixed)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import update
 
 from scheduler.audit import service as audit
+from scheduler.clinic import supply
 from scheduler.clinic.models import (
     Closure,
     Lane,
@@ -197,3 +198,4 @@ def supply_changed() -> None:
         execution_options={"synchronize_session": False},
     )
     notes()["supply changed"] = True
+    supply.look_again()

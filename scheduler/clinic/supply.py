@@ -27,7 +27,7 @@ from scheduler.clinic.models import (
     TimeOff,
 )
 from scheduler.clinic.settings import Settings
-from scheduler.core.db import db, notes
+from scheduler.core.db import db, is_writing, notes, table_of
 from scheduler.core.timespan import TimeSpan, instant
 
 
@@ -151,12 +151,32 @@ class Supply:
         return next((s for s in self.sites.values() if s.code == code), None)
 
 
+_VERSION = select(table_of(SupplyVersion).c.version)
+_SEEN = "supply seen"
 _kept: WeakKeyDictionary[Engine, Supply] = WeakKeyDictionary()
 
 
 def current() -> Supply:
-    """Return the supply as of now; one small query when nothing has changed."""
-    version = db.session.scalar(select(SupplyVersion.version)) or 0
+    """Return the supply as of now; one small query when nothing has changed.
+
+    A writing transaction is given the same one until it takes a lock or changes it.
+    """
+    seen: Supply | None = notes().get(_SEEN)
+    if seen is not None:
+        return seen
+    supply = _kept_or_read()
+    if is_writing() and not notes().get("supply changed"):
+        notes()[_SEEN] = supply
+    return supply
+
+
+def look_again() -> None:
+    """Have the supply read anew: somebody may have changed it while a lock was waited for."""
+    notes().pop(_SEEN, None)
+
+
+def _kept_or_read() -> Supply:
+    version = db.session.scalar(_VERSION) or 0
     kept = _kept.get(db.engine)
     if kept is not None and kept.version == version:
         return kept

@@ -7,7 +7,7 @@ that turns to writing fails with "database is locked"), foreign keys on each con
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session, registry
@@ -156,10 +157,47 @@ def transaction() -> Iterator[Session]:
         session.info["notes"] = {}
 
 
+def is_writing() -> bool:
+    """Say whether `transaction()` is open."""
+    return bool(db.session.info.get("writing"))
+
+
 def notes() -> dict[str, Any]:
     """Return a scratch pad that lives exactly as long as the open transaction."""
     pad: dict[str, Any] = db.session.info.setdefault("notes", {})
     return pad
+
+
+def table_of(model: "type[Base]") -> sa.Table:
+    """Return the bare table of a model, for statements run so often that objects cost too much."""
+    table = model.__table__
+    assert isinstance(table, sa.Table)
+    return table
+
+
+def insert_rows(
+    model: "type[Base]", rows: Sequence[Mapping[str, Any]], *, unless_known: str | None = None
+) -> None:
+    """Insert plain rows past the session: for what this transaction will not look at again.
+
+    One statement for all of them, and no object is kept of any.
+
+    Args:
+        unless_known: A unique column; a row whose value is there already is left out.
+
+    Raises:
+        WriteOutsideTransaction: no transaction is open.
+    """
+    if not rows:
+        return
+    _insist_on_transaction(db.session())
+    db.session.flush()  # what the rows may point at
+    table = table_of(model)
+    if unless_known is None:
+        db.session.execute(sa.insert(table), rows)
+        return
+    insert = sqlite.insert if db.session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    db.session.execute(insert(table).on_conflict_do_nothing(index_elements=[unless_known]), rows)
 
 
 def queue_up(*names: str) -> None:
@@ -182,6 +220,10 @@ def let_go() -> None:
 
 @event.listens_for(Session, "before_flush")
 def _only_inside_a_transaction(session: Session, *_: object) -> None:
+    _insist_on_transaction(session)
+
+
+def _insist_on_transaction(session: Session) -> None:
     if not session.info.get("writing") and not session.info.get("free_hand"):
         raise WriteOutsideTransaction("open `with transaction():` at the door first")
 

@@ -10,20 +10,20 @@ ambiguous, and evidence decides (see docs/decisions/0003-outbox.md).
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.clinic import settings
 from scheduler.clinic.models import Site
 from scheduler.clinic.settings import Settings
 from scheduler.core import tokens
-from scheduler.core.db import db
+from scheduler.core.db import db, insert_rows
 from scheduler.core.sealed import keyring
 from scheduler.core.timespan import instant
 from scheduler.messaging import consent, gsm, lint, rules, texts
@@ -47,6 +47,19 @@ _MOST_JUDGED = 25  # in one transaction, so that a backlog never holds the write
 _LONGEST_DELAY = timedelta(hours=1)
 _ONCE_MORE_AFTER = timedelta(hours=2)
 _NEVER_AGAIN = ":once-more"
+_WAITS = (
+    select(Message)
+    .where(
+        Message.topic == bindparam("topic"),
+        Message.template == bindparam("template"),
+        Message.channel == bindparam("channel"),
+        Message.patient_id == bindparam("patient"),
+        Message.state == State.QUEUED,
+    )
+    .order_by(Message.id)
+    .limit(1)
+    .with_for_update()
+)
 
 
 @dataclass(frozen=True)
@@ -69,111 +82,86 @@ class Outgoing:
 # ---------------------------------------------------------------- in
 
 
-def enqueue(
-    *,
-    template: str,
-    channel: Channel,
-    patient: Patient,
-    facts: Mapping[str, Any],
-    topic: str,
-    dedupe_key: str | None,
-    send_after: datetime,
-    expires_at: datetime,
-    now: datetime,
-    is_reply: bool = False,
-) -> Message | None:
-    """Put a message to `patient` in the outbox, in the caller's transaction.
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """Something to be said to a patient, and when.
 
-    The same `dedupe_key` again gives the row that is there, unchanged; None asks for a row of
-    its own in any case. Whether it may be sent
-    (consent, night, still true) is asked when it is claimed, not now.
+    Whether it may be sent (consent, night, still true) is asked when it is claimed.
 
-    Args:
+    Attributes:
         facts: What a judge needs to say whether it is still true, and what the words are made
             from; plain JSON values.
+        dedupe_key: The same again is not a second message. None: it is one of its own.
         is_reply: It answers what the person is doing this moment: no night, no caps.
+    """
 
-    Returns:
-        The row, or None when the patient has no mobile or e-mail address: nobody to reach is not
-        a message, the patient's page says so.
+    template: str
+    channel: Channel
+    patient: Patient
+    facts: Mapping[str, Any]
+    topic: str
+    dedupe_key: str | None = None
+    send_after: datetime
+    expires_at: datetime
+    is_reply: bool = False
+
+
+def put(words: Iterable[Word], *, now: datetime) -> None:
+    """Put words in the outbox, in the caller's transaction; one with a known key stays as it was.
+
+    A patient without a mobile or e-mail address gets none: nobody to reach is not a message, the
+    patient's page says so.
 
     Raises:
         NoSuchText: no words are shipped under that name.
     """
-    recipient = _recipient(patient, channel)
-    if recipient is None:
-        return None
-    return _put(
-        template=template,
-        channel=channel,
-        patient_id=patient.id,
-        recipient=recipient,
-        language=patient.language,
-        facts=dict(facts),
-        topic=topic,
-        dedupe_key=dedupe_key,
-        send_after=send_after,
-        expires_at=expires_at,
-        is_reply=is_reply,
-        now=now,
-    )
-
-
-def ask(
-    *,
-    template: str,
-    channel: Channel,
-    patient: Patient,
-    facts: Mapping[str, Any],
-    topic: str,
-    send_after: datetime,
-    expires_at: datetime,
-    now: datetime,
-    is_reply: bool = False,
-) -> Message | None:
-    """See to it that one word about `topic` waits to be said, however often it is asked for.
-
-    One that waits already is kept. A later asking moves it back, so that each change has its
-    time to be undone, but never beyond an hour after the first; one that is due stays due.
-
-    Returns:
-        The waiting row, or None when there is nobody to reach.
-    """
-    waiting = db.session.scalar(
-        select(Message)
-        .where(
-            Message.topic == topic,
-            Message.template == template,
-            Message.channel == channel,
-            Message.patient_id == patient.id,
-            Message.state == State.QUEUED,
-        )
-        .order_by(Message.id)
-        .limit(1)
-        .with_for_update()
-    )
-    if waiting is None:
-        return enqueue(
-            template=template,
-            channel=channel,
-            patient=patient,
-            facts=facts,
-            topic=topic,
-            dedupe_key=None,
-            send_after=send_after,
-            expires_at=expires_at,
-            is_reply=is_reply,
+    rows = [
+        _row(
+            recipient=recipient,
+            patient_id=word.patient.id,
+            language=word.patient.language,
+            template=word.template,
+            channel=word.channel,
+            facts=dict(word.facts),
+            topic=word.topic,
+            dedupe_key=word.dedupe_key or f"ask:{tokens.public_id()}",
+            send_after=word.send_after,
+            expires_at=word.expires_at,
+            is_reply=word.is_reply,
             now=now,
         )
-    if send_after <= now:
+        for word in words
+        if (recipient := _recipient(word.patient, word.channel)) is not None
+    ]
+    insert_rows(Message, rows, unless_known="dedupe_key")
+
+
+def waits(word: Word, *, now: datetime) -> bool:
+    """Say whether one word like this waits to be said already, and have it said with this one.
+
+    A later asking moves it back, so that each change has its time to be undone, but never beyond
+    an hour after the first; one that is due stays due.
+    """
+    waiting = db.session.scalar(
+        _WAITS,
+        {
+            "topic": word.topic,
+            "template": word.template,
+            "channel": word.channel,
+            "patient": word.patient.id,
+        },
+    )
+    if waiting is None:
+        return False
+    if word.send_after <= now:
         waiting.send_after = min(waiting.send_after, now)
     elif waiting.send_after > now:
-        later = min(send_after, waiting.created_at + _LONGEST_DELAY)
+        later = min(word.send_after, waiting.created_at + _LONGEST_DELAY)
         waiting.send_after = max(waiting.send_after, later)
-    waiting.expires_at = max(waiting.expires_at, expires_at)
-    waiting.is_reply = waiting.is_reply or is_reply
+    waiting.expires_at = max(waiting.expires_at, word.expires_at)
+    waiting.is_reply = waiting.is_reply or word.is_reply
     db.session.flush()
-    return waiting
+    return True
 
 
 def hand_over(since_id: int, target_id: int) -> None:
@@ -194,13 +182,13 @@ def reply(
     dedupe_key: str,
     now: datetime,
     language: str = "en",
-) -> Message:
+) -> None:
     """Answer a text that came in: at once, at any hour, with the facts as they are.
 
     Needs no consent, for the person wrote first; a number that said stop gets only what
     rules.EVEN_WHEN_STOPPED allows.
     """
-    return _put(
+    row = _row(
         template=template,
         channel=Channel.SMS,
         patient_id=patient.id if patient else None,
@@ -214,37 +202,19 @@ def reply(
         is_reply=True,
         now=now,
     )
+    insert_rows(Message, [row], unless_known="dedupe_key")
 
 
-def _put(
-    *, template: str, language: str, dedupe_key: str | None, now: datetime, **values: Any
-) -> Message:
-    known = select(Message).where(Message.dedupe_key == dedupe_key)
-    if dedupe_key is not None and (there := db.session.scalar(known)) is not None:
-        return there
-    message = Message(
-        public_id=tokens.public_id(),
-        template=template,
-        template_version=texts.version(template, language),
-        language=language,
-        dedupe_key=dedupe_key or f"ask:{tokens.public_id()}",
-        created_at=now,
-        state=State.QUEUED,
+def _row(*, template: str, language: str, now: datetime, **values: Any) -> dict[str, Any]:
+    return {
+        "public_id": tokens.public_id(),
+        "template": template,
+        "template_version": texts.version(template, language),
+        "language": language,
+        "created_at": now,
+        "state": State.QUEUED,
         **values,
-    )
-    if dedupe_key is None:
-        db.session.add(message)
-        db.session.flush()
-        return message
-    try:
-        with db.session.begin_nested():
-            db.session.add(message)
-    except IntegrityError:
-        there = db.session.scalar(known)
-        if there is None:
-            raise
-        return there
-    return message
+    }
 
 
 def _recipient(patient: Patient, channel: Channel) -> str | None:
@@ -764,7 +734,7 @@ def _not_delivered(message: Message, now: datetime) -> None:
     again = now + _ONCE_MORE_AFTER
     may_again = kind in {Trouble.ONCE_MORE, Trouble.LATER} and again < message.expires_at
     if may_again and not message.dedupe_key.endswith(_NEVER_AGAIN):
-        _put(
+        row = _row(
             template=message.template,
             channel=message.channel,
             patient_id=message.patient_id,
@@ -778,6 +748,7 @@ def _not_delivered(message: Message, now: datetime) -> None:
             is_reply=message.is_reply,
             now=now,
         )
+        insert_rows(Message, [row], unless_known="dedupe_key")
         return
     _ask_a_person(message, now)
 

@@ -23,9 +23,11 @@ from scheduler.booking.models import Appointment, Claim, Hold, Status
 from scheduler.booking.offers import Audience
 from scheduler.booking.rules import Event
 from scheduler.clinic import service as clinic
-from scheduler.clinic import standard
+from scheduler.clinic import standard, supply
 from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db
+from scheduler.messaging.models import Message
+from scheduler.messaging.states import State
 from scheduler.patients.models import Patient
 from tests import make
 from tests.conftest import Keep
@@ -374,3 +376,24 @@ def test_the_day_is_read_with_chair_and_person(keep: Keep, where: int) -> None:
         assert [p.appointment.id for p in found] == [booked.id]
         assert found[0].chair_id is not None
         assert found[0].person_id is not None
+
+
+def test_another_chair_at_the_same_time_takes_no_reminder_away(keep: Keep, where: int) -> None:
+    def waiting() -> set[tuple[str, str]]:
+        rows = db.session.scalars(sa.select(Message).where(Message.state == State.QUEUED))
+        return {(row.template, row.topic) for row in rows}
+
+    with keep():
+        mine = make.infusion(site(where), make.patient(mobile="+17815550111"), at(10, days=9))
+        mine_id, spoken = mine.id, waiting()
+        assert {template for template, _ in spoken} >= {"visit-soon", "visit-tomorrow"}
+    with keep():
+        mine = reread(mine_id)
+        chairs = {c.id for c in supply.current().sites[where].chairs}
+        before = queries.placed([mine])[0].chair_id
+        other = min(chairs - {before})
+        booking.move(
+            mine, starts_at=mine.starts_at, chair_id=other, version=1, actor="staff:1", now=NOW
+        )
+        assert queries.placed([mine])[0].chair_id == other
+        assert waiting() == spoken

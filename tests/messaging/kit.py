@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
+
 from scheduler.core.db import db
 from scheduler.jobs.deliver import Delivery, Pace
 from scheduler.messaging import consent, outbox
@@ -61,9 +63,9 @@ def queue(patient: Patient, now: datetime, **changes: Any) -> Message:
         "expires_at": now + timedelta(hours=20),
         "is_reply": False,
     }
-    message = outbox.enqueue(patient=patient, now=now, **(values | changes))
-    assert message is not None
-    return message
+    word = outbox.Word(patient=patient, **(values | changes))
+    outbox.put([word], now=now)
+    return db.session.scalars(select(Message).where(Message.dedupe_key == word.dedupe_key)).one()
 
 
 def still_true(message: MessageView, now: datetime) -> Verdict:
