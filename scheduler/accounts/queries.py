@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from scheduler.accounts import rules
 from scheduler.accounts.models import Role, SignInAttempt, Staff, StaffSession
@@ -27,31 +27,45 @@ class OpenSession:
     resource_id: int | None
 
 
+#: Asked in every request of the staff's, so it is put together once.
+_OPEN = (
+    select(
+        StaffSession.started_at,
+        StaffSession.id.label("session_id"),
+        StaffSession.last_used_at,
+        Staff.id.label("staff_id"),
+        Staff.name,
+        Staff.title,
+        Staff.role,
+        Staff.home_site_id,
+        Staff.resource_id,
+    )
+    .join(Staff, Staff.id == StaffSession.staff_id)
+    .where(
+        StaffSession.token_hash == bindparam("token_hash"),
+        StaffSession.ended_at.is_(None),
+        Staff.is_active,
+    )
+)
+
+
 def find_session(token: str, *, now: datetime) -> OpenSession | None:
     """Return whose session `token` opens, unless it has ended or the account was disabled."""
-    row = db.session.execute(
-        select(StaffSession, Staff)
-        .join(Staff, Staff.id == StaffSession.staff_id)
-        .where(
-            StaffSession.token_hash == tokens.digest(token, "staff-session"),
-            StaffSession.ended_at.is_(None),
-            Staff.is_active,
-        )
-    ).first()
+    hashed = tokens.digest(token, "staff-session")
+    row = db.session.execute(_OPEN, {"token_hash": hashed}).first()
     if row is None:
         return None
-    session, person = row
-    if rules.is_over(session.started_at, session.last_used_at, now=now):
+    if rules.is_over(row.started_at, row.last_used_at, now=now):
         return None
     return OpenSession(
-        session_id=session.id,
-        last_used_at=session.last_used_at,
-        staff_id=person.id,
-        name=person.name,
-        title=person.title,
-        role=person.role,
-        home_site_id=person.home_site_id,
-        resource_id=person.resource_id,
+        session_id=row.session_id,
+        last_used_at=row.last_used_at,
+        staff_id=row.staff_id,
+        name=row.name,
+        title=row.title,
+        role=row.role,
+        home_site_id=row.home_site_id,
+        resource_id=row.resource_id,
     )
 
 

@@ -146,9 +146,11 @@ def taken_steps(
 ) -> dict[int, list[Run]]:
     """Return what `busy_claims` returns as bare numbers, for weeks at a time.
 
-    The database counts the seconds, for making two dates of every row took most of the time.
+    The database counts the seconds, for making two dates of every row took most of the time; and
+    the connection is asked, for the session would look at every row once more.
     """
-    rows = db.session.execute(
+    db.session.flush()  # as the session does by itself before it asks
+    rows = db.session.connection().execute(
         select(
             Claim.lane_id,
             epoch_seconds(Claim.starts_at),
@@ -197,9 +199,11 @@ class Room:
         self._origin = int(self.grid.origin.timestamp()) // STEP_SECONDS
         self._taken = taken
         self._lanes: dict[int, int] = {}
-        self._here: dict[int, int] = {}
-        shut = bits.mask((c.span for c in site.closures), self.grid)
-        self.open = bits.mask(site.open_spans(first, days), self.grid) & ~shut
+        self.open = site.once(("open", self.grid), self._is_open)
+
+    def _is_open(self) -> int:
+        shut = bits.mask((c.span for c in self.site.closures), self.grid)
+        return bits.mask(self.site.open_spans(self._first, self._days), self.grid) & ~shut
 
     def lane(self, lane_id: int) -> int:
         """Return the busy steps of one lane."""
@@ -222,11 +226,12 @@ class Room:
 
     def is_here(self, person: Unit) -> int:
         """Return the steps at which a person works here and is not away, busy or not."""
-        if person.id not in self._here:
+
+        def work_out() -> int:
             here = bits.mask(self.site.shift_spans(person, self._first, self._days), self.grid)
-            here &= ~bits.mask((a.span for a in person.away), self.grid)
-            self._here[person.id] = here
-        return self._here[person.id]
+            return here & ~bits.mask((a.span for a in person.away), self.grid)
+
+        return self.site.once((person.id, self.grid), work_out)
 
     def chairs_from(self, need: Need, chair_id: int | None = None, among: int = -1) -> int:
         """Return the starts, of those in `among`, from which the site's chairs have room.

@@ -3,13 +3,14 @@
 This is the one cache of the house (design decision 21). It holds no appointment and no patient.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import SessionTransaction
 
 from scheduler.clinic import settings
 from scheduler.clinic.models import (
@@ -101,6 +102,10 @@ class Offering:
         return next((n for n in self.needs if n.kind is kind), None)
 
 
+#: A few kilobytes each: what people ask about in a day, and no more.
+MOST_WORKED_OUT = 500
+
+
 @dataclass(frozen=True)
 class SiteSupply:
     """Everything one site can give, and when."""
@@ -118,6 +123,22 @@ class SiteSupply:
     hours: tuple[Weekly, ...]
     closures: tuple[Away, ...]  # of the whole site
     former: tuple[Unit, ...] = ()  # out of use, or without a shift here: the book may name them
+    _worked_out: dict[Hashable, int] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def once(self, what: Hashable, work_out: Callable[[], int]) -> int:
+        """Return a number that depends on nothing but this supply, worked out when first asked.
+
+        It lives as long as the supply itself, which is replaced when anything of it changes.
+        """
+        known = self._worked_out.get(what)
+        if known is None:
+            known = work_out()
+            if len(self._worked_out) >= MOST_WORKED_OUT:
+                self._worked_out.clear()
+            self._worked_out[what] = known
+        return known
 
     @property
     def names(self) -> dict[int, str]:
@@ -159,13 +180,16 @@ _kept: WeakKeyDictionary[Engine, Supply] = WeakKeyDictionary()
 def current() -> Supply:
     """Return the supply as of now; one small query when nothing has changed.
 
-    A writing transaction is given the same one until it takes a lock or changes it.
+    It is asked once a page, and a writing transaction is given the same one until it takes a lock
+    or changes it.
     """
+    if not is_writing():
+        return _once_a_reading()
     seen: Supply | None = notes().get(_SEEN)
     if seen is not None:
         return seen
     supply = _kept_or_read()
-    if is_writing() and not notes().get("supply changed"):
+    if not notes().get("supply changed"):
         notes()[_SEEN] = supply
     return supply
 
@@ -173,6 +197,17 @@ def current() -> Supply:
 def look_again() -> None:
     """Have the supply read anew: somebody may have changed it while a lock was waited for."""
     notes().pop(_SEEN, None)
+
+
+def _once_a_reading() -> Supply:
+    """Return what this reading transaction was told already; a new one asks again."""
+    session = db.session()
+    told: tuple[SessionTransaction | None, Supply] | None = session.info.get(_SEEN)
+    if told is not None and told[0] is session.get_transaction():
+        return told[1]
+    supply = _kept_or_read()
+    session.info[_SEEN] = (session.get_transaction(), supply)
+    return supply
 
 
 def _kept_or_read() -> Supply:
@@ -288,7 +323,9 @@ def _offering(service: Service) -> Offering:
 
 def _on_days(weekly: Sequence[Weekly], first: date, days: int, zone: ZoneInfo) -> list[TimeSpan]:
     spans = (
-        w.on(day, zone) for day in (first + timedelta(days=n) for n in range(days)) for w in weekly
+        w.on(first + timedelta(days=n), zone)
+        for w in weekly
+        for n in range((w.weekday - first.weekday()) % 7, days, 7)
     )
     return sorted(s for s in spans if s is not None)
 

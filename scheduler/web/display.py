@@ -45,7 +45,7 @@ def clock_time(value: datetime, zone: ZoneInfo) -> str:
 
     AM and PM stand on every clock and letter here, so they are not translated.
     """
-    return format_datetime(value.astimezone(zone), "h:mm a", locale="en_US")
+    return wall_time(value.astimezone(zone).time())
 
 
 def brief_time(value: datetime, zone: ZoneInfo) -> str:

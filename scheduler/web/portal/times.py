@@ -62,6 +62,32 @@ class DayChoice:
 
 
 @dataclass(frozen=True)
+class Starts:
+    """The starts of one day: steps of five minutes after `since`, as bits."""
+
+    since: datetime
+    bits: int
+
+    def __or__(self, other: "Starts") -> "Starts":
+        """Return the starts of two clinics, whose days may begin at different moments."""
+        since = min(self.since, other.since)
+        return Starts(since, self._after(since) | other._after(since))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.bits.bit_count()
+
+    @property
+    def moments(self) -> list[datetime]:
+        """When they are, in order."""
+        return [self.since + step * grid.STEP for step in grid.steps_in(self.bits)]
+
+    def _after(self, since: datetime) -> int:
+        return self.bits << (self.since - since) // grid.STEP
+
+
+@dataclass(frozen=True)
 class Part:
     """Morning, afternoon or evening, with its starts in order."""
 
@@ -114,12 +140,14 @@ def times(
     offering = clinic_supply.current().services[ServiceCode.CALL]
     first = now.astimezone(zone).date()
     last = (now + offering.horizon).astimezone(zone).date()
-    starts: dict[date, set[datetime]] = {}
+    starts: dict[date, Starts] = {}
     for site in place.sites:
-        found = _starts(site, now=now, but_hold=but_hold, but_appointment=but_appointment)
-        for day, moments in found.items():
-            starts.setdefault(day, set()).update(moments - {besides} if besides else moments)
-    everything = [DayChoice(day, len(moments)) for day, moments in sorted(starts.items())]
+        found = _starts(
+            site, now=now, but_hold=but_hold, but_appointment=but_appointment, besides=besides
+        )
+        for day, there in found.items():
+            starts[day] = starts[day] | there if day in starts else there
+    everything = [DayChoice(day, there.count) for day, there in sorted(starts.items())]
     free = [d.day for d in everything if d.count]
     if chosen is None:
         chosen = free[0] if free else None
@@ -134,7 +162,7 @@ def times(
         days=shown,
         earlier=_opening(before),
         later=_opening(rest),
-        parts=_parts(sorted(starts.get(chosen, ())) if chosen else [], zone),
+        parts=_parts(starts[chosen].moments if chosen in starts else [], zone),
         next_day=next((d for d in free if chosen and d > chosen), free[0] if free else None),
         first_day=first,
         last_day=last,
@@ -160,25 +188,35 @@ def best_site(place: Where, start: datetime, *, now: datetime, but_hold: int | N
 
 
 def _starts(
-    site: SiteSupply, *, now: datetime, but_hold: int | None, but_appointment: int | None
-) -> dict[date, set[datetime]]:
-    """Return the starts of each open day; an open day without any has an empty set."""
+    site: SiteSupply,
+    *,
+    now: datetime,
+    but_hold: int | None,
+    but_appointment: int | None,
+    besides: datetime | None,
+) -> dict[date, Starts]:
+    """Return the starts of each open day; an open day may have none."""
     offering = clinic_supply.current().services[ServiceCode.CALL]
     low, high = offers.bounds(
         offering, now, now + offering.horizon, now=now, audience=Audience.ONLINE
     )
     room = offers.room(site, low, high, now=now, but_hold=but_hold, but_appointment=but_appointment)
-    bookable = grid.mask([TimeSpan(low, high)], room.grid)
+    bookable = room.between(low, high)
     fits = room.starts(offering) & grid.every(site.settings.start_every_minutes, room.grid)
+    fits &= bookable
+    if besides is not None:
+        fits &= ~grid.mask([TimeSpan(besides, besides + grid.STEP)], room.grid)
+    # The last step that is open may have begun before `low`: such a day is shown, and full.
+    open_ = room.open & grid.mask([TimeSpan(low, high)], room.grid)
     first = low.astimezone(site.zone).date()
-    days: dict[date, set[datetime]] = {}
+    days: dict[date, Starts] = {}
     for n in range((high.astimezone(site.zone).date() - first).days + 1):
         day = first + timedelta(days=n)
-        of_day = grid.mask([day_span(day, site.zone)], room.grid)
-        if not room.open & of_day & bookable:
-            continue
-        moments = (room.grid.moment(step) for step in grid.steps_in(fits & of_day))
-        days[day] = {m for m in moments if low <= m < high}
+        span = day_span(day, site.zone)
+        since, steps = room.grid.step(span.start), (span.end - span.start) // grid.STEP
+        within = (1 << steps) - 1
+        if open_ >> since & within:
+            days[day] = Starts(span.start, fits >> since & within)
     return days
 
 
