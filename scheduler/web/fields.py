@@ -53,6 +53,15 @@ def read_aware(text: str | None) -> datetime | None:
     return read if read is not None and read.tzinfo is not None else None
 
 
+def read_day(text: str | None) -> date | None:
+    """Read a day as a form carries it; None when it is none of ours."""
+    try:
+        read = date.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return read if read.year in YEARS else None
+
+
 def read_number(text: str | None) -> int | None:
     """Read a plain number as our pages write it: a row's, or a version."""
     text = text or ""

@@ -1,5 +1,6 @@
 """A new booking: who, what, when, done."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -16,7 +17,7 @@ from scheduler.booking.errors import SlotTaken
 from scheduler.booking.models import Appointment
 from scheduler.booking.offers import Audience, Offer
 from scheduler.clinic import supply as clinic_supply
-from scheduler.clinic.models import ServiceCode
+from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock, tokens
 from scheduler.core.db import let_go, transaction
@@ -27,10 +28,19 @@ from scheduler.patients import queries as patients
 from scheduler.patients import service as people
 from scheduler.patients.models import Patient
 from scheduler.plans import service as plans
-from scheduler.web import login
+from scheduler.web import display, login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
-from scheduler.web.fields import DayField, Form, MobileField, option, read_aware, tidy_line
+from scheduler.web.fields import (
+    DayField,
+    Form,
+    MobileField,
+    option,
+    read_aware,
+    read_day,
+    read_number,
+    tidy_line,
+)
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_booking", __name__, url_prefix="/desk/book")
@@ -38,6 +48,9 @@ bp = Blueprint("desk_booking", __name__, url_prefix="/desk/book")
 MOST_TIMES = 16
 LOOK_DAYS = 21
 ANY = "any"
+#: How far to look: until there are some, over one day, or over two weeks; days, None for some.
+SHOWN = {"first": None, "day": 1, "weeks": 14}
+SHOWN_WORDS = {"first": "First free times", "day": "This day", "weeks": "Two weeks"}
 
 
 class BookForm(Form):
@@ -53,7 +66,9 @@ class BookForm(Form):
     mobile = MobileField("Mobile number")
     service = RadioField("What", validate_choice=False)
     site = SelectField("Clinic", validate_choice=False)
+    person = SelectField("With", validate_choice=False)
     day = DayField("From", [Optional()])
+    show = SelectField("Show", validate_choice=False)
     start = StringField("Time", [InputRequired("Choose a time.")])  # "moment|site"
     notify = BooleanField("Tell the patient", default=True)
     once = HiddenField()
@@ -66,7 +81,10 @@ class _Asked:
     service: ServiceCode
     sites: list[SiteSupply]
     site: str
+    people: dict[int, str]  # who could do it there, by number
+    person: int | None  # None: whoever is free
     day: date
+    show: str
 
 
 @bp.get("", strict_slashes=False)
@@ -78,6 +96,14 @@ def choose() -> ResponseReturnValue:
     return _page(form, _found(request.args.get("patient")))
 
 
+@bp.get("/times")
+@requires(Act.BOOK)
+def times() -> ResponseReturnValue:
+    """Show only the free times: what the page fetches when the day or the person is changed."""
+    asked = _asked(request.args)
+    return render_template("desk/_times.html", **_times(asked, now=clock.now()))
+
+
 @bp.post("", strict_slashes=False)
 @requires(Act.BOOK)
 def confirm() -> ResponseReturnValue:
@@ -86,6 +112,8 @@ def confirm() -> ResponseReturnValue:
     patient = _found(form.patient.data)
     form.validate()
     chosen = _chosen(form)
+    if form.person.data and _asked(request.form).person is None:
+        form.person.errors = ["They do not do this there. Choose somebody else, or anyone."]
     if patient is None:
         _need_a_name(form)
     if chosen is None or any(f.errors for f in form):
@@ -117,11 +145,11 @@ def _book(
 ) -> Appointment:
     """Book once, however often the button was pressed."""
     now, actor = clock.now(), login.me().actor
-    asked = _asked(form)
+    asked = _asked(request.values)
     once = str(form.once.data or "")
     body = "|".join(
         (str(form.patient.data), str(form.given_name.data), str(form.family_name.data),
-         asked.service.value, str(form.start.data))
+         asked.service.value, str(form.start.data), str(asked.person))
     )  # fmt: skip
     known = patient.id if patient else None
     with transaction() as session:
@@ -147,6 +175,7 @@ def _book(
             person,
             actor=actor,
             now=now,
+            person_id=asked.person,
             notify=bool(form.notify.data),
         )
         if once:
@@ -167,46 +196,74 @@ def _found(public_id: str | None) -> Patient | None:
     return patients.by_public_id(public_id) if public_id else None
 
 
-def _asked(form: BookForm) -> _Asked:
+def _asked(typed: Mapping[str, str]) -> _Asked:
+    """Make sense of what an address or a form says; what makes none is as if it were not there."""
     supply = clinic_supply.current()
     try:
-        service = ServiceCode(form.service.data or "call")
+        service = ServiceCode(typed.get("service") or "call")
     except ValueError:
         service = ServiceCode.CALL
     if service not in supply.services or supply.services[service].needs_authority:
         service = ServiceCode.CALL
     home = supply.sites.get(login.me().home_site_id) or next(iter(supply.sites.values()))
-    wanted = str(form.site.data or home.code)
+    wanted = typed.get("site") or home.code
     one = supply.site(wanted)
     sites = list(supply.sites.values()) if wanted == ANY else [one or home]
+    need = supply.services[service].need(NeedKind.PERSON)
+    people = {p.id: p.name for s in sites for p in (s.with_skill(need.skill) if need else ())}
+    person = read_number(typed.get("person"))
     today = clock.now().astimezone(sites[0].zone).date()
-    day = max(form.day.data or today, today)
-    return _Asked(service, sites, ANY if wanted == ANY else sites[0].code, day)
+    show = typed.get("show", "")
+    return _Asked(
+        service=service,
+        sites=sites,
+        site=ANY if wanted == ANY else sites[0].code,
+        people=people,
+        person=person if person in people else None,
+        day=max(read_day(typed.get("day")) or today, today),
+        show=show if show in SHOWN else "first",
+    )
 
 
-def _first_free(asked: _Asked, *, now: datetime) -> list[Offer]:
-    """Return the first free times from the asked day on, a few days at a time."""
+def _free(asked: _Asked, *, now: datetime) -> list[Offer]:
+    """Return the free times from the asked day on: all of some days, or the first few."""
     found: list[Offer] = []
+    days = SHOWN[asked.show]
     site_ids = [site.id for site in asked.sites]
-    since = day_span(asked.day, asked.sites[0].zone).start
-    for step in range(0, LOOK_DAYS, 3):
+    zone = asked.sites[0].zone
+    for step in range(0, days or LOOK_DAYS, days or 3):
         found += offers.find(
             asked.service,
             site_ids=site_ids,
-            since=since + timedelta(days=step),
-            until=since + timedelta(days=step + 3),
+            since=day_span(asked.day + timedelta(days=step), zone).start,
+            until=day_span(asked.day + timedelta(days=step + (days or 3)), zone).start,
             now=now,
             audience=Audience.DESK,
+            person_id=asked.person,
         )
         if len(found) >= MOST_TIMES:
             break
-    return found[:MOST_TIMES]
+    return found if days else found[:MOST_TIMES]
+
+
+def _times(asked: _Asked, *, now: datetime, near: Sequence[Offer] = ()) -> dict[str, object]:
+    """Return what the template of the times needs: by day and site: id, value, words."""
+    sites = clinic_supply.current().sites
+    found = _free(asked, now=now)
+    groups: dict[tuple[date, str], list[tuple[str, str, str]]] = {}
+    for number, offer in enumerate(sorted({*found, *near}) if near else found):
+        site = sites[offer.site_id]
+        wall = offer.starts_at.astimezone(site.zone)
+        value = f"{offer.starts_at.isoformat()}|{site.code}"
+        shown = (f"start-{number}", value, display.wall_time(wall.time()))
+        groups.setdefault((wall.date(), site.name), []).append(shown)
+    return {"groups": groups, "asked": asked}
 
 
 def _page(form: BookForm, patient: Patient | None, *, refusal: Refusal | None = None) -> str:
     now = clock.now()
     supply = clinic_supply.current()
-    asked = _asked(form)
+    asked = _asked(request.values)
     bookable = [s for s in supply.services.values() if not s.needs_authority]
     form.service.choices = [option(s.code.value, s.name) for s in bookable]
     form.service.data = asked.service.value
@@ -214,23 +271,24 @@ def _page(form: BookForm, patient: Patient | None, *, refusal: Refusal | None = 
         *(option(s.code, s.name) for s in supply.sites.values()),
         option(ANY, "Either"),
     ]
+    form.person.choices = [
+        option("", "Anyone"),
+        *(option(str(number), name) for number, name in asked.people.items()),
+    ]
+    form.show.choices = [option(code, words) for code, words in SHOWN_WORDS.items()]
     form.site.data, form.day.data = asked.site, asked.day
-    near = refusal.alternatives() if isinstance(refusal, SlotTaken) else []
-    free = sorted({*_first_free(asked, now=now), *near})
-    groups: dict[tuple[date, int], list[Offer]] = {}
-    for offer in free:
-        zone = supply.sites[offer.site_id].zone
-        groups.setdefault((offer.starts_at.astimezone(zone).date(), offer.site_id), []).append(
-            offer
-        )
+    form.person.data, form.show.data = str(asked.person or ""), asked.show
+    near: Sequence[Offer] = ()
+    if isinstance(refusal, SlotTaken) and asked.person is None:  # near ones may be others'
+        near = refusal.alternatives()
     html = render_template(
         "desk/book.html",
         form=form,
         patient=patient,
         texts=consent.standing(patient) if patient else None,
-        groups=groups,
-        sites=supply.sites,
-        asked=asked,
+        **_times(asked, now=now, near=near),
+        chosen_start=form.start.data,
+        start_errors=form.start.errors,
         once=form.once.data or tokens.mint(),
         refusal=refusal,
     )

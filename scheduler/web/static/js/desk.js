@@ -21,10 +21,26 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A date that is chosen is gone to.
+// A date that is chosen is gone to; where only the times change, only they are fetched.
 document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-go]") && event.target.value) event.target.form.requestSubmit();
+  const field = event.target;
+  if (field.matches("[data-go]") && field.value) field.form.requestSubmit();
+  if (field.matches("[data-times]")) fetchTimes(field).catch(() => field.form.requestSubmit());
 });
+
+let timesAsked = 0;
+async function fetchTimes(field) {
+  const mine = (timesAsked += 1);
+  const query = new URLSearchParams(new FormData(field.form));
+  const response = await fetch(`${field.dataset.times}?${query}`, { headers: { "X-Fragment": "1" } });
+  if (response.status === 401) return leave();
+  if (!response.ok) throw new Error(response.statusText);
+  const html = await response.text();
+  used();
+  if (mine !== timesAsked) return;
+  document.getElementById("times").innerHTML = html;
+  history.replaceState(null, "", `?${query}`);
+}
 
 document.querySelector("[data-focus]")?.focus();
 
