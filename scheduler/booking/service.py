@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, bindparam, delete, func, select
+from sqlalchemy import CursorResult, and_, bindparam, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import lazyload
+from sqlalchemy.orm.util import identity_key
 
 from scheduler.audit import service as audit
 from scheduler.booking import notices, queries, rules, withdrawal
@@ -42,21 +43,15 @@ from scheduler.booking.offers import Audience, capacity_that_day, nearest
 from scheduler.booking.rules import Event
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, ServiceCode
-from scheduler.core.db import db, insert_rows, table_of, violated
+from scheduler.core.db import db, insert_object, insert_rows, table_of, violated
 from scheduler.core.timespan import day_span, wall_text
 from scheduler.core.tokens import public_id
 from scheduler.patients.models import Patient
 
 #: What visitors may keep of a day, however short it is.
 LEAST_KEPT = 3
-_OWN_HOLDS = (
-    select(Hold)
-    .where(Hold.holder == bindparam("holder"))
-    .order_by(Hold.id)
-    .options(lazyload(Hold.site))
-)
 _kept = table_of(Hold).c
-_KEPT_BY_VISITORS = select(func.count(_kept.id)).where(
+_is_of_day = and_(
     _kept.kind == HoldKind.FORM,
     _kept.site_id == bindparam("site"),
     _kept.service_code == bindparam("service"),
@@ -64,9 +59,29 @@ _KEPT_BY_VISITORS = select(func.count(_kept.id)).where(
     _kept.starts_at >= bindparam("since"),
     _kept.starts_at < bindparam("until"),
 )
+#: What a browser keeps, the oldest first, and what all browsers keep of a service's day.
+_KEPT = (
+    select(
+        _kept.id,
+        _kept.holder,
+        _kept.kind,
+        _kept.service_code,
+        _kept.site_id,
+        _kept.starts_at,
+        _kept.expires_at,
+        _is_of_day.label("is_of_day"),
+    )
+    .where(or_(_kept.holder == bindparam("holder"), _is_of_day))
+    .order_by(_kept.first_held_at, _kept.id)
+)
+_HOLD = select(
+    _kept.service_code, _kept.site_id, _kept.starts_at, _kept.first_held_at, _kept.person_id
+).where(_kept.id == bindparam("hold"), _kept.holder == bindparam("holder"))
+_DROP_HOLD = delete(table_of(Hold)).where(_kept.id == bindparam("hold"))
 _lane = table_of(Lane).c
 _LANE = select(_lane.id).where(_lane.resource_id == bindparam("resource")).limit(1)
 
+HOLD_GONE = "We no longer keep that time. Please choose it again."
 TOO_CLOSE = "Another visit like this is within two days of it. A clinician may allow that."
 
 
@@ -92,15 +107,28 @@ def hold(
     """
     wish = _wish(service, site_id, starts_at, person_id=person_id)
     lock(candidates(wish))
-    own = [h for h in _holds_of(holder) if h.kind is kind]
+    day = day_span(starts_at.astimezone(wish.site.zone).date(), wish.site.zone)
+    kept = db.session.execute(
+        _KEPT,
+        {
+            "holder": holder,
+            "site": site_id,
+            "service": service,
+            "now": now,
+            "since": day.start,
+            "until": day.end,
+        },
+    ).all()
+    own = [h for h in kept if h.holder == holder and h.kind is kind]
     same = next((h for h in own if h.starts_at == starts_at and h.site_id == site_id), None)
     if same is not None and same.service_code == service and same.expires_at > now:
-        return renew(same, now=now)
+        return renew(db.session.get_one(Hold, same.id), now=now)
     keep = wish.site.settings.holds_per_browser
-    for old in sorted(own, key=lambda h: h.first_held_at)[: max(len(own) - keep + 1, 0)]:
-        release_hold(old)
+    out = own[: max(len(own) - keep + 1, 0)]
+    for old in out:
+        release_hold(db.session.get_one(Hold, old.id))
     if kind is HoldKind.FORM:
-        _leave_room_for_others(wish, now=now)
+        _leave_room_for_others(wish, sum(h.is_of_day for h in kept if h not in out))
     row = Hold(
         kind=kind,
         holder=holder,
@@ -113,8 +141,7 @@ def hold(
     )
 
     def write(choices: Sequence[Choice]) -> None:
-        db.session.add(row)
-        db.session.flush()
+        insert_object(row)
         _claim(choices, hold_id=row.id)
 
     _allocate(wish, write, now=now, audience=audience)
@@ -140,7 +167,7 @@ def find_hold(hold_id: int, *, holder: str) -> Hold:
     """
     row = db.session.get(Hold, hold_id, options=[lazyload(Hold.site)])
     if row is None or row.holder != holder:
-        raise HoldGone("We no longer keep that time. Please choose it again.")
+        raise HoldGone(HOLD_GONE)
     return row
 
 
@@ -170,36 +197,38 @@ def book_held(
         HoldGone: no such hold of this browser.
         SlotTaken: it expired and somebody took the time; carries alternatives.
     """
-    row = find_hold(hold_id, holder=holder)
+    row = db.session.execute(_HOLD, {"hold": hold_id, "holder": holder}).one_or_none()
+    if row is None:
+        raise HoldGone(HOLD_GONE)
     wish = _wish(
         row.service_code, row.site_id, row.starts_at, patient=patient, person_id=row.person_id
     )
     lock(candidates(wish))
-    _consume(row)
+    _consume(hold_id)
     appointment = _book(
         wish,
         patient,
         actor=actor,
         now=now,
-        judged_at=_judged_at(row, now=now),
+        judged_at=_judged_at(row.first_held_at, row.starts_at, now=now),
         audience=audience,
     )
     _booked(appointment, actor=actor, now=now, audience=audience, notify=True)
     return appointment
 
 
-def _consume(row: Hold) -> None:
+def _consume(hold_id: int) -> None:
     """Delete a hold with its claims: its time is free for the booking that follows.
 
     Raises:
         HoldGone: somebody did that while we waited.
     """
-    taken = db.session.execute(
-        delete(Hold).where(Hold.id == row.id).execution_options(synchronize_session=False)
-    )
-    db.session.expunge(row)
-    if not cast("CursorResult[Any]", taken).rowcount:
-        raise HoldGone("We no longer keep that time. Please choose it again.")
+    known = db.session.identity_map.get(identity_key(Hold, hold_id))
+    if known is not None:
+        db.session.expunge(known)
+    gone = db.session.execute(_DROP_HOLD, {"hold": hold_id})
+    if not cast("CursorResult[Any]", gone).rowcount:
+        raise HoldGone(HOLD_GONE)
 
 
 def book(
@@ -641,8 +670,7 @@ def _new(
         version=1,
         sequence=0,
     )
-    db.session.add(appointment)
-    db.session.flush()
+    insert_object(appointment)
     return appointment
 
 
@@ -683,13 +711,13 @@ def _claim(
     )
 
 
-def _judged_at(row: Hold, *, now: datetime) -> datetime:
+def _judged_at(first_held_at: datetime, starts_at: datetime, *, now: datetime) -> datetime:
     """Return the moment a hold's notice is judged by: when it was made, for up to an hour.
 
     Otherwise somebody who chose the last bookable start would lose it while typing.
     """
-    typed_at_once = now - row.first_held_at < timedelta(hours=1) and now < row.starts_at
-    return row.first_held_at if typed_at_once else now
+    typed_at_once = now - first_held_at < timedelta(hours=1) and now < starts_at
+    return first_held_at if typed_at_once else now
 
 
 def _release(appointment: Appointment) -> None:
@@ -721,24 +749,9 @@ def _keep_for_undo(appointment: Appointment, *, now: datetime) -> None:
     db.session.expire(appointment, ["claims"])
 
 
-def _holds_of(holder: str) -> list[Hold]:
-    return list(db.session.scalars(_OWN_HOLDS, {"holder": holder}))
-
-
-def _leave_room_for_others(wish: Wish, *, now: datetime) -> None:
+def _leave_room_for_others(wish: Wish, held: int) -> None:
     """Visitors together may keep at most a share of the day (promise R-07)."""
-    day = day_span(wish.starts_at.astimezone(wish.site.zone).date(), wish.site.zone)
-    held = db.session.scalar(
-        _KEPT_BY_VISITORS,
-        {
-            "site": wish.site.id,
-            "service": wish.offering.code,
-            "now": now,
-            "since": day.start,
-            "until": day.end,
-        },
-    )
-    if not held or held < LEAST_KEPT:
+    if held < LEAST_KEPT:
         return  # what a day could give is not free to count
     most = capacity_that_day(wish.offering, wish.site, wish.starts_at)
     if held >= max(LEAST_KEPT, most * wish.site.settings.anonymous_holds_percent // 100):

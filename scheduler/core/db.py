@@ -18,7 +18,8 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.orm import DeclarativeBase, Session, make_transient_to_detached, registry
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -198,6 +199,26 @@ def insert_rows(
         return
     insert = sqlite.insert if db.session.get_bind().dialect.name == "sqlite" else postgresql.insert
     db.session.execute(insert(table).on_conflict_do_nothing(index_elements=[unless_known]), rows)
+
+
+def insert_object(row: "Base") -> None:
+    """Insert one new object by one plain statement, and have the session know it from then on.
+
+    For what is written many times an hour: the session's own way takes three times as long.
+    Columns that were not set are read when they are asked for.
+
+    Raises:
+        WriteOutsideTransaction: no transaction is open.
+    """
+    _insist_on_transaction(db.session())
+    db.session.flush()  # what the row may point at
+    table = table_of(type(row))
+    known = sa.inspect(row).dict
+    values = {name: value for name, value in known.items() if name in table.c}
+    made = db.session.scalar(sa.insert(table).returning(table.c.id), values)
+    set_committed_value(row, "id", made)
+    make_transient_to_detached(row)
+    db.session.add(row)
 
 
 def queue_up(*names: str) -> None:

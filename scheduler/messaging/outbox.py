@@ -23,7 +23,7 @@ from scheduler.clinic import settings
 from scheduler.clinic.models import Site
 from scheduler.clinic.settings import Settings
 from scheduler.core import tokens
-from scheduler.core.db import db, insert_rows
+from scheduler.core.db import db, insert_rows, table_of
 from scheduler.core.sealed import keyring
 from scheduler.core.timespan import instant
 from scheduler.messaging import consent, gsm, lint, rules, texts
@@ -47,16 +47,17 @@ _MOST_JUDGED = 25  # in one transaction, so that a backlog never holds the write
 _LONGEST_DELAY = timedelta(hours=1)
 _ONCE_MORE_AFTER = timedelta(hours=2)
 _NEVER_AGAIN = ":once-more"
+_message = table_of(Message).c
 _WAITS = (
-    select(Message)
+    select(_message.id)
     .where(
-        Message.topic == bindparam("topic"),
-        Message.template == bindparam("template"),
-        Message.channel == bindparam("channel"),
-        Message.patient_id == bindparam("patient"),
-        Message.state == State.QUEUED,
+        _message.topic == bindparam("topic"),
+        _message.template == bindparam("template"),
+        _message.channel == bindparam("channel"),
+        _message.patient_id == bindparam("patient"),
+        _message.state == State.QUEUED,
     )
-    .order_by(Message.id)
+    .order_by(_message.id)
     .limit(1)
     .with_for_update()
 )
@@ -142,7 +143,7 @@ def waits(word: Word, *, now: datetime) -> bool:
     A later asking moves it back, so that each change has its time to be undone, but never beyond
     an hour after the first; one that is due stays due.
     """
-    waiting = db.session.scalar(
+    known = db.session.scalar(
         _WAITS,
         {
             "topic": word.topic,
@@ -151,8 +152,9 @@ def waits(word: Word, *, now: datetime) -> bool:
             "patient": word.patient.id,
         },
     )
-    if waiting is None:
+    if known is None:
         return False
+    waiting = db.session.get_one(Message, known, populate_existing=True)
     if word.send_after <= now:
         waiting.send_after = min(waiting.send_after, now)
     elif waiting.send_after > now:
