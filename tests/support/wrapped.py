@@ -57,7 +57,7 @@ def die_at(step: str) -> Callable[[], None]:
     """Make a worker process die once, when a booking's form is about to be kept, or just was."""
 
     def arm() -> None:
-        flag = FOLDER / "die"
+        flag = FOLDER / f"die-{step}"
 
         def strike(session: Session) -> None:
             if not _is_booking() or session.in_nested_transaction() or not flag.exists():
