@@ -3,6 +3,7 @@
 #: What the fork server loads before its first child; whoever starts a child asks for the same.
 PRELOADED = [
     "tests.races.bookers",
+    "tests.races.movers",
     "tests.races.nursery",
     "tests.races.signers",
     "tests.jobs.mortal",
