@@ -68,7 +68,9 @@ def crash_everywhere(_: Flask, there: Move, back: Move, every: int) -> Crashes:
         child = nursery.forked(lambda kind=kind, number=number: _die_at(kind, number, there))  # type: ignore[misc]
         child.join(timeout=nursery.PATIENCE_S)
         found = book()
-        died.append(Died(f"{kind} {number or ''}".strip(), child.exitcode == -signal.SIGKILL, found))
+        died.append(
+            Died(f"{kind} {number or ''}".strip(), child.exitcode == -signal.SIGKILL, found)
+        )
         if found == new:
             _finish(back)
     return Crashes(old, new, died)
@@ -86,7 +88,7 @@ def two_transactions() -> None:
             plans.reinstate(row, actor="staff:1", now=move.now)
             _move(move)
 
-    global _in_a_transaction  # noqa: PLW0603  the negative control's own process
+    global _in_a_transaction
     _in_a_transaction = move_in_two
 
 
