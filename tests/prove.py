@@ -52,6 +52,30 @@ HARNESSES = (
         alone=True,
     ),
     Harness(
+        "One form books once: 20 times at once, cut off, its server killed or started again",
+        "tests/races/test_one_submit.py",
+        "a server that forgets its forms books twice",
+        alone=True,
+    ),
+    Harness(
+        "Every way into a state or a time, twice at one instant: one winner, never a 500",
+        "tests/races/test_pairs.py",
+        "lock and law off: both win",
+        alone=True,
+    ),
+    Harness(
+        "Holds over HTTP with no worker: late forms, 1,000 of one browser, a third of a day",
+        "tests/races/test_holds.py",
+        "without the share a day is locked",
+        alone=True,
+    ),
+    Harness(
+        "A move killed after each of its statements: the old place or the new",
+        "tests/races/test_move.py",
+        "a move in two transactions loses the appointment",
+        alone=True,
+    ),
+    Harness(
         "Each (state, event) pair does what the table says",
         "tests/booking/test_verbs.py",
         "pairs outside the table must be refused",

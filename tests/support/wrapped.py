@@ -81,7 +81,8 @@ def jumping_clock() -> None:
     hours = FOLDER / "hours"
 
     def now() -> datetime:
-        return datetime.now(UTC) + timedelta(hours=float(hours.read_text() or 0))
+        ahead = hours.read_text() if hours.exists() else ""
+        return datetime.now(UTC) + timedelta(hours=float(ahead or 0))
 
     clock.now = now
 
