@@ -5,9 +5,10 @@ time of one site over one span; `starts` are where a service fits in it.
 """
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import product
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -21,9 +22,10 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
 from scheduler.core.db import db, epoch_seconds
-from scheduler.core.timespan import TimeSpan, day_span
+from scheduler.core.timespan import PartOfDay, TimeSpan, day_span
 
 LOOK_BACK = timedelta(hours=LONGEST_CLAIM_HOURS)
+NEAR = timedelta(days=4)
 
 
 class Audience(enum.StrEnum):
@@ -39,7 +41,7 @@ class Offer:
 
     starts_at: datetime
     site_id: int
-    service: ServiceCode = field(compare=False)
+    service: ServiceCode
     free: int = field(compare=False)
     of: int = field(compare=False)
 
@@ -190,10 +192,8 @@ class Room:
     def __init__(self, site: SiteSupply, since: datetime, until: datetime, taken: Taken) -> None:
         first, days = clinic_supply.local_days(since, until, site.zone)
         # Whole local days, so that a stay that begins inside reaches past the end of the span.
-        self.grid = Grid.over(
-            day_span(first, site.zone).start,
-            day_span(first + timedelta(days=days - 1), site.zone).end,
-        )
+        whole = _whole_days(first, days, site)
+        self.grid = Grid.over(whole.start, whole.end)
         self.site = site
         self._first, self._days = first, days
         self._origin = int(self.grid.origin.timestamp()) // STEP_SECONDS
@@ -340,7 +340,7 @@ class Room:
         chair = offering.need(NeedKind.CHAIR)  # last, for it may have to try starts one by one
         return fits if chair is None else self.chairs_from(chair, chair_id, among=fits)
 
-    def spare(self, offering: Offering) -> list[int]:
+    def spare(self, offering: Offering, person_id: int | None = None) -> list[int]:
         """Return as many masks as there are chairs (or, without a chair, people to do it).
 
         A start is set in as many of them as could take it. Lanes of a pool are interchangeable,
@@ -354,7 +354,15 @@ class Room:
         person_need = offering.need(NeedKind.PERSON)
         if person_need is None:
             return [self.grid.all]
-        return list(self.people_from(person_need).values())
+        return list(self.people_from(person_need, person_id).values())
+
+    def in_parts(self, parts: Collection[PartOfDay]) -> int:
+        """Return the steps in any of these parts of the day on the site's wall; none named: all."""
+        if not parts:
+            return self.grid.all
+        days = [self._first + timedelta(days=n) for n in range(self._days)]
+        spans = (part.on(day, self.site.zone) for day in days for part in set(parts))
+        return bits.mask(spans, self.grid)
 
     def between(self, since: datetime, until: datetime) -> int:
         """Return the steps whose moment is in [since, until)."""
@@ -379,16 +387,48 @@ def room(
     but_hold: int | None = None,
 ) -> Room:
     """Return the free time of a site over the local days that a span touches: one query."""
-    first, days = clinic_supply.local_days(since, until, site.zone)
+    (only,) = rooms(
+        [(site, since, until)],
+        now=now,
+        patient_lane=patient_lane,
+        but_appointment=but_appointment,
+        but_hold=but_hold,
+    )
+    return only
+
+
+def rooms(
+    wanted: Sequence[tuple[SiteSupply, datetime, datetime]],
+    *,
+    now: datetime,
+    patient_lane: int | None = None,
+    but_appointment: int | None = None,
+    but_hold: int | None = None,
+) -> list[Room]:
+    """Return what `room` does for each site with its own span: one query for all of them."""
+    if not wanted:
+        return []
+    lanes = dict.fromkeys(lane for site, _, _ in wanted for lane in lanes_of(site))
+    if patient_lane is not None:
+        lanes[patient_lane] = None
+    whole = [
+        _whole_days(*clinic_supply.local_days(since, until, site.zone), site)
+        for site, since, until in wanted
+    ]
     taken = taken_steps(
-        [*lanes_of(site), *([patient_lane] if patient_lane else [])],
-        day_span(first, site.zone).start,
-        day_span(first + timedelta(days=days - 1), site.zone).end,
+        lanes,
+        min(span.start for span in whole),
+        max(span.end for span in whole),
         now=now,
         but_appointment=but_appointment,
         but_hold=but_hold,
     )
-    return Room(site, since, until, taken)
+    return [Room(site, since, until, taken) for site, since, until in wanted]
+
+
+def _whole_days(first: date, days: int, site: SiteSupply) -> TimeSpan:
+    last = first + timedelta(days=days - 1)
+    return TimeSpan(day_span(first, site.zone).start, day_span(last, site.zone).end)
 
 
 def window_of(need: Need, step: int) -> int:
@@ -413,105 +453,122 @@ def lanes_of(site: SiteSupply, offering: Offering | None = None) -> list[int]:
 
 
 def find(
-    service: ServiceCode,
+    services: ServiceCode | Sequence[ServiceCode],
     *,
     site_ids: Sequence[int],
-    since: datetime,
-    until: datetime,
+    since: date,
+    until: date,
     now: datetime,
     audience: Audience,
+    parts: Collection[PartOfDay] = (),
     person_id: int | None = None,
     patient_lane: int | None = None,
     but_appointment: int | None = None,
     but_hold: int | None = None,
 ) -> list[Offer]:
-    """Return every start that could be booked in [since, until), in order of time, then site."""
-    supply = clinic_supply.current()
-    offering = supply.services[service]
-    since, until = bounds(offering, since, until, now=now, audience=audience)
+    """Return every start that could be booked in [since, until), in order of time, then site.
+
+    However many services and sites are asked for, the claims are read in one query.
+
+    Args:
+        since: A moment, or a day: the midnight before it at each site.
+        until: The same; of a day, nothing is offered any more.
+        parts: Only in these parts of the day, by the clock on each site's wall.
+        person_id: Only with this member of staff.
+        patient_lane: Only when this patient is nowhere else.
+    """
     offers: list[Offer] = []
-    for site_id in site_ids:
-        if until <= since:
-            break
-        site = supply.sites[site_id]
-        free = room(
-            site,
-            since,
-            until,
-            now=now,
-            patient_lane=patient_lane,
-            but_appointment=but_appointment,
-            but_hold=but_hold,
-        )
-        wanted = bits.every(site.settings.start_every_minutes, free.grid)
-        wanted &= free.between(since, until)
-        starts = free.starts(offering, person_id=person_id, patient_lane=patient_lane, among=wanted)
-        spare = free.spare(offering)
+    for free, offering, starts in _looks(
+        services,
+        site_ids,
+        since,
+        until,
+        now=now,
+        audience=audience,
+        parts=parts,
+        person_id=person_id,
+        patient_lane=patient_lane,
+        but_appointment=but_appointment,
+        but_hold=but_hold,
+    ):
+        spare = free.spare(offering, person_id)
         offers += [
-            Offer(free.grid.moment(step), site_id, service, count, len(spare))
+            Offer(free.grid.moment(step), free.site.id, offering.code, count, len(spare))
             for step, count in bits.tally(spare, starts)
         ]
-    offers.sort(key=attrgetter("starts_at", "site_id"))
+    offers.sort(key=attrgetter("starts_at"))  # sites and services came in order
     return offers
 
 
 def counts(
-    service: ServiceCode,
+    services: ServiceCode | Sequence[ServiceCode],
     *,
     site_ids: Sequence[int],
     first: date,
     days: int,
     now: datetime,
     audience: Audience,
+    parts: Collection[PartOfDay] = (),
+    person_id: int | None = None,
     but_appointment: int | None = None,
     but_hold: int | None = None,
-) -> dict[tuple[date, int], int]:
-    """Return how many starts each local day of each site offers, from `first` on; 0 included."""
-    supply = clinic_supply.current()
-    offering = supply.services[service]
-    result = {(first + timedelta(days=n), s): 0 for n in range(days) for s in site_ids}
-    for site_id in site_ids:
-        site = supply.sites[site_id]
-        since = day_span(first, site.zone).start
-        until = day_span(first + timedelta(days=days - 1), site.zone).end
-        low, high = bounds(offering, since, until, now=now, audience=audience)
-        if high <= low:
-            continue
-        free = room(
-            site, low, high - STEP, now=now, but_appointment=but_appointment, but_hold=but_hold
-        )
-        wanted = bits.every(site.settings.start_every_minutes, free.grid)
-        starts = free.starts(offering, among=wanted & free.between(low, high))
-        for n in range(days):
-            day = first + timedelta(days=n)
-            of_day = day_span(day, site.zone)
-            result[day, site_id] = (starts & free.between(of_day.start, of_day.end)).bit_count()
+) -> dict[tuple[date, int, ServiceCode], int]:
+    """Return how many starts `find` gives for each local day, site and service; 0 included."""
+    calendar = [first + timedelta(days=n) for n in range(days)]
+    result = {(d, s, c): 0 for d in calendar for s in site_ids for c in _codes(services)}
+    for free, offering, starts in _looks(
+        services,
+        site_ids,
+        first,
+        first + timedelta(days=days),
+        now=now,
+        audience=audience,
+        parts=parts,
+        person_id=person_id,
+        patient_lane=None,
+        but_appointment=but_appointment,
+        but_hold=but_hold,
+    ):
+        for day in calendar:
+            span = day_span(day, free.site.zone)
+            of_day = starts & free.between(span.start, span.end)
+            result[day, free.site.id, offering.code] = of_day.bit_count()
     return result
 
 
 def first_free(
-    service: ServiceCode,
+    services: ServiceCode | Sequence[ServiceCode],
     *,
     site_ids: Sequence[int],
-    after: datetime,
+    after: date,
     now: datetime,
     audience: Audience,
+    most: int = 1,
     within: timedelta = timedelta(days=60),
-) -> Offer | None:
-    """Return the first start after a moment, looking a week at a time, or None."""
-    for week in range(max(within.days // 7, 1)):
-        since = after + timedelta(days=7 * week)
-        found = find(
-            service,
-            site_ids=site_ids,
-            since=since,
-            until=since + timedelta(days=7),
-            now=now,
-            audience=audience,
-        )
-        if found:
-            return found[0]
-    return None
+    parts: Collection[PartOfDay] = (),
+    person_id: int | None = None,
+    patient_lane: int | None = None,
+) -> list[Offer]:
+    """Return the first starts from a moment or day on, at most so many, in order of time.
+
+    Looks over a long weekend, and only when that has too few at all the rest: two queries at most.
+    """
+    found: list[Offer] = []
+    near = min(NEAR, within)
+    for since, until in ((after, after + near), (after + near, after + within)):
+        if len(found) < most and since < until:
+            found += find(
+                services,
+                site_ids=site_ids,
+                since=since,
+                until=until,
+                now=now,
+                audience=audience,
+                parts=parts,
+                person_id=person_id,
+                patient_lane=patient_lane,
+            )
+    return found[:most]
 
 
 def nearest(
@@ -536,6 +593,65 @@ def nearest(
     )
     closest = sorted(found, key=lambda o: (abs(o.starts_at - around), o))[:most]
     return sorted(closest)
+
+
+def _looks(
+    services: ServiceCode | Sequence[ServiceCode],
+    site_ids: Sequence[int],
+    since: date,
+    until: date,
+    *,
+    now: datetime,
+    audience: Audience,
+    parts: Collection[PartOfDay],
+    person_id: int | None,
+    patient_lane: int | None,
+    but_appointment: int | None,
+    but_hold: int | None,
+) -> Iterator[tuple[Room, Offering, int]]:
+    """Yield, by site and service in order, the free time and the starts in it to be offered."""
+    supply = clinic_supply.current()
+    asked: dict[int, list[tuple[Offering, datetime, datetime]]] = {}
+    for site_id, code in product(sorted(set(site_ids)), _codes(services)):
+        site, offering = supply.sites[site_id], supply.services[code]
+        low, high = bounds(
+            offering, _moment(since, site), _moment(until, site), now=now, audience=audience
+        )
+        if low < high:
+            asked.setdefault(site_id, []).append((offering, low, high))
+    wanted = [
+        (supply.sites[s], min(a[1] for a in each), max(a[2] for a in each) - timedelta.resolution)
+        for s, each in asked.items()
+    ]
+    for free in rooms(
+        wanted,
+        now=now,
+        patient_lane=patient_lane,
+        but_appointment=but_appointment,
+        but_hold=but_hold,
+    ):
+        among = bits.every(free.site.settings.start_every_minutes, free.grid)
+        among &= free.in_parts(parts)
+        for offering, low, high in asked[free.site.id]:
+            yield (
+                free,
+                offering,
+                free.starts(
+                    offering,
+                    person_id=person_id,
+                    patient_lane=patient_lane,
+                    among=among & free.between(low, high),
+                ),
+            )
+
+
+def _codes(services: ServiceCode | Sequence[ServiceCode]) -> list[ServiceCode]:
+    return [services] if isinstance(services, ServiceCode) else sorted(set(services))
+
+
+def _moment(when: date, site: SiteSupply) -> datetime:
+    """Return a moment as it is, and a day as the midnight before it on the site's wall."""
+    return when if isinstance(when, datetime) else day_span(when, site.zone).start
 
 
 def bounds(

@@ -1,5 +1,6 @@
 """Half-open spans of time, and the way between a wall clock and an instant."""
 
+import enum
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -46,3 +47,29 @@ def wall_text(moment: datetime, zone: ZoneInfo) -> str:
 def day_span(day: date, zone: ZoneInfo) -> TimeSpan:
     """Return the calendar day of `zone` as a UTC span: 23, 24 or 25 hours."""
     return TimeSpan(instant(day, time(0), zone), instant(day + timedelta(days=1), time(0), zone))
+
+
+class PartOfDay(enum.StrEnum):
+    """A part of the day by the clock on the wall: until noon, from noon, and from five on."""
+
+    MORNING = "morning"
+    AFTERNOON = "afternoon"
+    EVENING = "evening"
+
+    @classmethod
+    def of(cls, wall: time) -> "PartOfDay":
+        """Return the part that a wall time lies in."""
+        return next(part for part in reversed(cls) if wall >= _BEGINS[part])
+
+    def on(self, day: date, zone: ZoneInfo) -> TimeSpan:
+        """Return this part of a calendar day of `zone` as a UTC span."""
+        later = next((part for part in PartOfDay if _BEGINS[part] > _BEGINS[self]), None)
+        end = day_span(day, zone).end if later is None else instant(day, _BEGINS[later], zone)
+        return TimeSpan(instant(day, _BEGINS[self], zone), end)
+
+
+_BEGINS = {
+    PartOfDay.MORNING: time(0),
+    PartOfDay.AFTERNOON: time(12),
+    PartOfDay.EVENING: time(17),
+}

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 DAY_OFF = 600  # for each day away from the ideal one
 UNEVEN = 120  # for each day the spacing differs from its target
@@ -34,6 +35,12 @@ class Start:
     site_id: int
     day: int = field(compare=False)  # ordinal of the local date
     minute: int = field(compare=False)  # of the local day
+
+    @classmethod
+    def on_wall(cls, moment: datetime, site_id: int, zone: ZoneInfo) -> "Start":
+        """Return a moment as the clock on the site's wall shows it."""
+        local = moment.astimezone(zone)
+        return cls(moment, site_id, local.toordinal(), local.hour * 60 + local.minute)
 
 
 @dataclass(frozen=True)

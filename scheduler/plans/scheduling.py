@@ -17,6 +17,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
+from scheduler.core.timespan import PartOfDay
 from scheduler.plans import approval, optimiser, rules, safety, visits
 from scheduler.plans.errors import NotSchedulable, PlanOvertaken, SeriesTaken, WrongPlanState
 from scheduler.plans.models import (
@@ -31,7 +32,11 @@ from scheduler.plans.protocol import Act
 from scheduler.treatment.chair import Override
 
 TAKEN = "The time that was chosen is taken. This is the next best."
-MORNING, NOON, EVENING = 0, 12 * 60, 24 * 60
+#: What "afternoon" means to a patient who cannot come in the morning.
+PARTS = {
+    "morning": (PartOfDay.MORNING,),
+    "afternoon": (PartOfDay.AFTERNOON, PartOfDay.EVENING),
+}
 
 
 @dataclass(frozen=True)
@@ -367,7 +372,7 @@ def _infusion_before(plan: Plan) -> Appointment | None:
 
 
 def _free(plan: Plan, slots: Sequence[_Slot], prefer: Preferences, *, now: datetime) -> list[Start]:
-    """Return every start that is free over all windows: one look a site."""
+    """Return every start that is free over all windows, in one look."""
     wanted = [s for s in slots if s.booked is None]
     if not wanted:
         return []
@@ -382,15 +387,13 @@ def _free(plan: Plan, slots: Sequence[_Slot], prefer: Preferences, *, now: datet
         until=max(s.latest for s in wanted),
         now=now,
         audience=Audience.DESK,
+        parts=PARTS.get(prefer.part or "", ()),
         patient_lane=lane,
     )
     sites = clinic_supply.current().sites  # asked once: there are thousands of starts
     starts = [_start(o.starts_at, sites[o.site_id]) for o in found]
-    low, high = {"morning": (MORNING, NOON), "afternoon": (NOON, EVENING)}.get(
-        prefer.part or "", (MORNING, EVENING)
-    )
     blocked = {day.toordinal() for day in prefer.blocked}
-    return [s for s in starts if low <= s.minute < high and s.day not in blocked]
+    return [s for s in starts if s.day not in blocked]
 
 
 def _is_free(plan: Plan, choice: Choice, *, now: datetime) -> bool:
@@ -410,8 +413,7 @@ def _is_free(plan: Plan, choice: Choice, *, now: datetime) -> bool:
 
 
 def _start(moment: datetime, site: SiteSupply) -> Start:
-    local = moment.astimezone(site.zone)
-    return Start(moment, site.id, local.toordinal(), local.hour * 60 + local.minute)
+    return Start.on_wall(moment, site.id, site.zone)
 
 
 def _visit(

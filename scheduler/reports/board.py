@@ -589,25 +589,24 @@ def _counts(placed: Sequence[Placed], standings: dict[int, Standing]) -> list[Co
 def _next_free(sites: Sequence[SiteSupply], day: date, *, now: datetime) -> list[str]:
     """Return one sentence a site: when the next chair with a nurse is free on that day."""
     sentences = []
-    services = clinic_supply.current().services
-    for site in sites:
-        span = day_span(day, site.zone)
-        if ServiceCode.INFUSION not in services or span.end <= now:
-            continue
-        if services[ServiceCode.INFUSION].need(NeedKind.CHAIR) is None:
-            continue
-        found = offers.find(
-            ServiceCode.INFUSION,
-            site_ids=[site.id],
-            since=max(span.start, now),
-            until=span.end,
-            now=now,
-            audience=Audience.DESK,
-        )
+    offering = clinic_supply.current().services.get(ServiceCode.INFUSION)
+    ahead = [site for site in sites if day_span(day, site.zone).end > now]
+    if offering is None or offering.need(NeedKind.CHAIR) is None:
+        return []
+    found = offers.find(
+        ServiceCode.INFUSION,
+        site_ids=[site.id for site in ahead],
+        since=day,
+        until=day + timedelta(days=1),
+        now=now,
+        audience=Audience.DESK,
+    )
+    for site in ahead:
+        starts = (o.starts_at for o in found if o.site_id == site.id and o.starts_at >= now)
+        first = next(starts, None)
         where = f"{site.name}: n" if len(sites) > 1 else "N"
-        if found:
-            at = _brief(found[0].starts_at, site.zone)
-            sentences.append(f"{where}ext free chair with a nurse: {at}")
+        if first:
+            sentences.append(f"{where}ext free chair with a nurse: {_brief(first, site.zone)}")
         else:
             sentences.append(f"{where}o free chair with a nurse left")
     return sentences

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -28,7 +28,7 @@ from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
-from scheduler.core.timespan import TimeSpan, day_span, exists, instant
+from scheduler.core.timespan import PartOfDay, TimeSpan, day_span, exists, instant
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
 from scheduler.plans import followups, visits
@@ -442,7 +442,7 @@ def _move_page(public_id: str, form: MoveForm, refusal: Refusal | None) -> str:
     day = form.day.data or max(appointment.starts_at, now).astimezone(site.zone).date()
     form.site.choices = [option(s.code, s.name) for s in supply.sites.values()]
     form.site.data, form.day.data = site.code, day
-    free = _free(appointment, site, day_span(day, site.zone).start, now=now)
+    free = _free(appointment, site, day, now=now)
     near: list[Offer] = refusal.alternatives() if isinstance(refusal, SlotTaken) else []
     form.start.choices = [option(o.starts_at.isoformat(), "") for o in free]
     patient_id, topic = appointment.patient_id, appointment.topic
@@ -469,18 +469,14 @@ def _was_overtaken(refusal: Refusal | None) -> bool:
     return refusal is not None and refusal.code == "stale"
 
 
-def _free(
-    appointment: Appointment, site: SiteSupply, since: datetime, *, now: datetime
-) -> list[Offer]:
-    day = day_span(since.astimezone(site.zone).date(), site.zone)
+def _free(appointment: Appointment, site: SiteSupply, day: date, *, now: datetime) -> list[Offer]:
     return offers.find(
         appointment.service_code,
         site_ids=[site.id],
-        since=day.start,
-        until=day.end,
+        since=day,
+        until=day + timedelta(days=1),
         now=now,
         audience=Audience.DESK,
-        patient_lane=None,
         but_appointment=appointment.id,
     )
 
@@ -490,6 +486,6 @@ def _parts(free: list[Offer], site: SiteSupply) -> list[tuple[str, list[Offer]]]
     morning: list[Offer] = []
     afternoon: list[Offer] = []
     for offer in free:
-        early = offer.starts_at.astimezone(site.zone).time() < time(12)
-        (morning if early else afternoon).append(offer)
+        part = PartOfDay.of(offer.starts_at.astimezone(site.zone).time())
+        (morning if part is PartOfDay.MORNING else afternoon).append(offer)
     return [(name, part) for name, part in (("Morning", morning), ("Afternoon", afternoon)) if part]

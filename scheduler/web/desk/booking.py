@@ -22,7 +22,6 @@ from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock, tokens
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Refusal
-from scheduler.core.timespan import day_span
 from scheduler.messaging import consent
 from scheduler.patients import queries as patients
 from scheduler.patients import service as people
@@ -46,7 +45,7 @@ from scheduler.web.guards import requires
 bp = Blueprint("desk_booking", __name__, url_prefix="/desk/book")
 
 MOST_TIMES = 16
-LOOK_DAYS = 21
+LOOK = timedelta(days=21)
 ANY = "any"
 #: How far to look: until there are some, over one day, or over two weeks; days, None for some.
 SHOWN = {"first": None, "day": 1, "weeks": 14}
@@ -227,23 +226,28 @@ def _asked(typed: Mapping[str, str]) -> _Asked:
 
 def _free(asked: _Asked, *, now: datetime) -> list[Offer]:
     """Return the free times from the asked day on: all of some days, or the first few."""
-    found: list[Offer] = []
     days = SHOWN[asked.show]
     site_ids = [site.id for site in asked.sites]
-    zone = asked.sites[0].zone
-    for step in range(0, days or LOOK_DAYS, days or 3):
-        found += offers.find(
+    if days is None:
+        return offers.first_free(
             asked.service,
             site_ids=site_ids,
-            since=day_span(asked.day + timedelta(days=step), zone).start,
-            until=day_span(asked.day + timedelta(days=step + (days or 3)), zone).start,
+            after=asked.day,
             now=now,
             audience=Audience.DESK,
+            most=MOST_TIMES,
+            within=LOOK,
             person_id=asked.person,
         )
-        if len(found) >= MOST_TIMES:
-            break
-    return found if days else found[:MOST_TIMES]
+    return offers.find(
+        asked.service,
+        site_ids=site_ids,
+        since=asked.day,
+        until=asked.day + timedelta(days=days),
+        now=now,
+        audience=Audience.DESK,
+        person_id=asked.person,
+    )
 
 
 def _times(asked: _Asked, *, now: datetime, near: Sequence[Offer] = ()) -> dict[str, object]:

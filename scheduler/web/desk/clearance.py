@@ -20,7 +20,6 @@ from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock
 from scheduler.core.db import db, let_go, transaction
 from scheduler.core.errors import Invalid, Refusal, Stale
-from scheduler.core.timespan import day_span
 from scheduler.messaging import consent
 from scheduler.patients import queries as patients
 from scheduler.patients.models import Patient
@@ -38,8 +37,7 @@ bp = Blueprint("desk_clearance", __name__, url_prefix="/desk/clearance")
 
 ANSWERS = [option(a.value, a.value.capitalize()) for a in (Answer.NO, Answer.YES, Answer.UNKNOWN)]
 MOST_TIMES = 24
-LOOK_DAYS = 28
-STEP_DAYS = 4
+LOOK = timedelta(days=28)
 
 
 class ClearanceForm(Form):
@@ -341,21 +339,16 @@ def _free(patient: Patient, sites: list[SiteSupply], day: date, *, now: datetime
     )
     found: list[Offer] = []
     for site in sites:
-        mine: list[Offer] = []
-        since = day_span(day, site.zone).start
-        for step in range(0, LOOK_DAYS, STEP_DAYS):
-            mine += offers.find(
-                ServiceCode.FIRST_INFUSION,
-                site_ids=[site.id],
-                since=since + timedelta(days=step),
-                until=since + timedelta(days=step + STEP_DAYS),
-                now=now,
-                audience=Audience.DESK,
-                patient_lane=lane,
-            )
-            if len(mine) >= MOST_TIMES:
-                break
-        found += mine[:MOST_TIMES]
+        found += offers.first_free(
+            ServiceCode.FIRST_INFUSION,
+            site_ids=[site.id],
+            after=day,
+            now=now,
+            audience=Audience.DESK,
+            most=MOST_TIMES,
+            within=LOOK,
+            patient_lane=lane,
+        )
     return found
 
 

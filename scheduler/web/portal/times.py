@@ -1,7 +1,7 @@
 """The free times of a choice of clinics, laid out by day and by part of day."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
@@ -12,13 +12,11 @@ from scheduler.booking.offers import Audience
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import SiteSupply
-from scheduler.core.timespan import TimeSpan, day_span
+from scheduler.core.timespan import PartOfDay, TimeSpan, day_span
 
 EITHER = "either"
 #: How many days the strip shows at once: two working weeks.
 DAYS_SHOWN = 10
-NOON = time(12)
-EVENING = time(17)
 
 
 @dataclass(frozen=True)
@@ -140,13 +138,9 @@ def times(
     offering = clinic_supply.current().services[ServiceCode.CALL]
     first = now.astimezone(zone).date()
     last = (now + offering.horizon).astimezone(zone).date()
-    starts: dict[date, Starts] = {}
-    for site in place.sites:
-        found = _starts(
-            site, now=now, but_hold=but_hold, but_appointment=but_appointment, besides=besides
-        )
-        for day, there in found.items():
-            starts[day] = starts[day] | there if day in starts else there
+    starts = _starts(
+        place, now=now, but_hold=but_hold, but_appointment=but_appointment, besides=besides
+    )
     everything = [DayChoice(day, there.count) for day, there in sorted(starts.items())]
     free = [d.day for d in everything if d.count]
     if chosen is None:
@@ -188,7 +182,7 @@ def best_site(place: Where, start: datetime, *, now: datetime, but_hold: int | N
 
 
 def _starts(
-    site: SiteSupply,
+    place: Where,
     *,
     now: datetime,
     but_hold: int | None,
@@ -200,23 +194,28 @@ def _starts(
     low, high = offers.bounds(
         offering, now, now + offering.horizon, now=now, audience=Audience.ONLINE
     )
-    room = offers.room(site, low, high, now=now, but_hold=but_hold, but_appointment=but_appointment)
-    bookable = room.between(low, high)
-    fits = room.starts(offering) & grid.every(site.settings.start_every_minutes, room.grid)
-    fits &= bookable
-    if besides is not None:
-        fits &= ~grid.mask([TimeSpan(besides, besides + grid.STEP)], room.grid)
-    # The last step that is open may have begun before `low`: such a day is shown, and full.
-    open_ = room.open & grid.mask([TimeSpan(low, high)], room.grid)
-    first = low.astimezone(site.zone).date()
     days: dict[date, Starts] = {}
-    for n in range((high.astimezone(site.zone).date() - first).days + 1):
-        day = first + timedelta(days=n)
-        span = day_span(day, site.zone)
-        since, steps = room.grid.step(span.start), (span.end - span.start) // grid.STEP
-        within = (1 << steps) - 1
-        if open_ >> since & within:
-            days[day] = Starts(span.start, fits >> since & within)
+    for room in offers.rooms(
+        [(site, low, high) for site in place.sites],
+        now=now,
+        but_hold=but_hold,
+        but_appointment=but_appointment,
+    ):
+        zone = room.site.zone
+        every = grid.every(room.site.settings.start_every_minutes, room.grid)
+        fits = room.starts(offering, among=every & room.between(low, high))
+        if besides is not None:
+            fits &= ~grid.mask([TimeSpan(besides, besides + grid.STEP)], room.grid)
+        # The last step that is open may have begun before `low`: such a day is shown, and full.
+        open_ = room.open & grid.mask([TimeSpan(low, high)], room.grid)
+        first, number = clinic_supply.local_days(low, high, zone)
+        for day in (first + timedelta(days=n) for n in range(number)):
+            span = day_span(day, zone)
+            since, steps = room.grid.step(span.start), (span.end - span.start) // grid.STEP
+            within = (1 << steps) - 1
+            if open_ >> since & within:
+                there = Starts(span.start, fits >> since & within)
+                days[day] = days[day] | there if day in days else there
     return days
 
 
@@ -226,8 +225,11 @@ def _opening(days: list[DayChoice]) -> date | None:
 
 
 def _parts(moments: list[datetime], zone: ZoneInfo) -> list[Part]:
-    named: list[Part] = [Part(_("Morning"), []), Part(_("Afternoon"), []), Part(_("Evening"), [])]
+    named = {
+        PartOfDay.MORNING: Part(_("Morning"), []),
+        PartOfDay.AFTERNOON: Part(_("Afternoon"), []),
+        PartOfDay.EVENING: Part(_("Evening"), []),
+    }
     for moment in moments:
-        wall = moment.astimezone(zone).time()
-        named[(wall >= NOON) + (wall >= EVENING)].moments.append(moment)
-    return [part for part in named if part.moments]
+        named[PartOfDay.of(moment.astimezone(zone).time())].moments.append(moment)
+    return [part for part in named.values() if part.moments]
