@@ -17,6 +17,12 @@ class TooManyTries(SignInRefused):
     code = "too-many-tries"
 
 
+class PersonTaken(Refusal):
+    """That person, or that sign-in, belongs to another already."""
+
+    code = "person-taken"
+
+
 class UsernameTaken(Refusal):
     """Somebody else signs in with that name."""
 

@@ -102,6 +102,20 @@ def everybody() -> Sequence[Staff]:
     ).all()
 
 
+def account_of(resource_id: int) -> Staff | None:
+    """Return who signs in as a person who gives time, or None."""
+    return db.session.scalar(select(Staff).where(Staff.resource_id == resource_id))
+
+
+def without_a_person() -> Sequence[Staff]:
+    """Return who may sign in and is nobody's yet of those who give time, by name."""
+    return db.session.scalars(
+        select(Staff)
+        .where(Staff.is_active, Staff.resource_id.is_(None))
+        .order_by(Staff.name, Staff.id)
+    ).all()
+
+
 def actor_names(actors: set[str]) -> dict[str, str]:
     """Return the name of each `staff:3` among `actors`; others are left out."""
     ids = {int(a.removeprefix("staff:")) for a in actors if a.startswith("staff:")}

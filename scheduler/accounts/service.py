@@ -3,11 +3,14 @@
 from datetime import datetime
 
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from scheduler.accounts import passwords, queries, rules
-from scheduler.accounts.errors import SignInRefused, TooManyTries, UsernameTaken
+from scheduler.accounts.errors import PersonTaken, SignInRefused, TooManyTries, UsernameTaken
 from scheduler.accounts.models import Role, SignInAttempt, Staff, StaffSession
 from scheduler.audit import service as audit
+from scheduler.clinic.marks import insist_unchanged, mark
+from scheduler.clinic.models import Resource
 from scheduler.core import tokens
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid
@@ -62,6 +65,62 @@ def add_staff(
     db.session.flush()
     audit.record("staff.added", f"staff:{person.id}", actor=actor, now=now, role=role.value)
     return person
+
+
+def mark_of_account(resource_id: int) -> str:
+    """Return the print of who signs in as a person: what a page read, and a save compares."""
+    known = queries.account_of(resource_id)
+    return mark(more=known.id if known else None)
+
+
+def choose_account(
+    person: Resource, staff: Staff | None, *, seen: str | None, actor: str, now: datetime
+) -> None:
+    """Say which sign-in is a person who gives time to patients; None: nobody signs in as them.
+
+    The skills of the person are then those of whoever signs in so.
+
+    Raises:
+        PersonTaken: the sign-in is another person already.
+        ChangedMeanwhile: somebody else chose since the page was read.
+    """
+    subject = f"resource:{person.id}"
+    insist_unchanged(subject, mark_of_account(person.id), seen)
+    before = queries.account_of(person.id)
+    if staff is before:
+        return
+    if staff is not None and staff.resource_id is not None:
+        raise PersonTaken(
+            f"{staff.username} is somebody else here already. Take that back first.",
+            field="account",
+        )
+    if before is not None:
+        before.resource_id = None
+        before.version += 1
+        db.session.flush()
+    if staff is not None:
+        staff.version += 1
+        _give(staff, person)
+    audit.record(
+        "person.account-chosen",
+        subject,
+        actor=actor,
+        now=now,
+        before=f"staff:{before.id}" if before else None,
+        after=f"staff:{staff.id}" if staff else None,
+    )
+
+
+def _give(staff: Staff, person: Resource) -> None:
+    """Link the two; the database has the last word when two do it at once."""
+    try:
+        with db.session.begin_nested():
+            staff.resource_id = person.id
+            db.session.flush()
+    except IntegrityError as clash:
+        raise PersonTaken(
+            f"Somebody already signs in as {person.name}.", field="account"
+        ) from clash
 
 
 def set_password(person: Staff, password: str, *, actor: str, now: datetime) -> None:

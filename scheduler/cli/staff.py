@@ -6,7 +6,9 @@ from flask.cli import AppGroup
 from scheduler.accounts import queries as accounts
 from scheduler.accounts import service
 from scheduler.accounts.models import Role, Staff
+from scheduler.clinic import places, roster
 from scheduler.clinic import queries as clinic
+from scheduler.clinic.models import ResourceKind
 from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.core.errors import Refusal
@@ -88,12 +90,36 @@ def enable(username: str) -> None:
     click.echo("They may sign in.")
 
 
+@group.command("person")
+@click.argument("username")
+@click.argument("name", required=False)
+@click.option("--nobody", is_flag=True, help="They give no time to patients, or no more.")
+def choose_person(username: str, name: str | None, nobody: bool) -> None:
+    """Say that USERNAME is the person called NAME who works shifts."""
+    if nobody is (name is not None):
+        raise click.UsageError("Say who they are by name, or --nobody.")
+    try:
+        with transaction():
+            staff, now = _found(username), clock.now()
+            if name is not None:
+                person = roster.person_called(name)
+                service.choose_account(person, staff, seen=None, actor=ACTOR, now=now)
+            elif staff.resource_id is not None:
+                person = places.resource(staff.resource_id, ResourceKind.PERSON)
+                service.choose_account(person, None, seen=None, actor=ACTOR, now=now)
+    except Refusal as refusal:
+        raise _Stop(refusal) from None
+    click.echo(f"{username} is {name}." if name else f"{username} gives no time to patients.")
+
+
 @group.command("list")
 def show() -> None:
-    """List everybody with their role."""
-    for person in accounts.everybody():
-        state = "" if person.is_active else "  (disabled)"
-        click.echo(f"{person.username:<20} {person.role.value:<12} {person.name}{state}")
+    """List everybody with their role, and who they are of those who work shifts."""
+    people = {p.id: p.name for p in roster.people()}
+    for staff in accounts.everybody():
+        is_ = f"  = {people[staff.resource_id]}" if staff.resource_id in people else ""
+        state = "" if staff.is_active else "  (disabled)"
+        click.echo(f"{staff.username:<20} {staff.role.value:<12} {staff.name}{is_}{state}")
 
 
 def _found(username: str) -> Staff:

@@ -1,6 +1,7 @@
 """`flask supply ...`: what the clinic can give, changed from a terminal, who is hit said first."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from scheduler.booking.withdrawal import Hit, Impact, PeopleAreHit, withdraw_sup
 from scheduler.clinic import holidays, hours, places, queries, roster, rules, standard, terms
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.hours import Period
-from scheduler.clinic.models import Resource, ResourceKind, Site
+from scheduler.clinic.models import NeedKind, Resource, ServiceCode, Site
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
@@ -26,6 +27,28 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DATE = click.DateTime(formats=["%Y-%m-%d"])
 MOMENT = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 CLOCK = click.DateTime(formats=["%H:%M"])
+
+ANYBODY = "anybody"
+
+
+class TakesType(click.ParamType[tuple[NeedKind, tuple[int, int]]]):
+    """What a service takes, from minute to minute: chair:0-95."""
+
+    name = "takes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[NeedKind, tuple[int, int]]:
+        """Read it; what makes sense is asked of the clinic's rules."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(chair|person|starts):(\d{1,3})-(\d{1,3})", str(value), re.ASCII)
+        if found is None:
+            self.fail("write it like chair:0-95, person:0-85 or starts:15-30.", param, ctx)
+        return NeedKind(found[1]), (int(found[2]), int(found[3]))
+
+
+TAKES = TakesType()
 
 _yes = click.option("--yes", is_flag=True, help="Do it even though somebody is hit.")
 _json = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document.")
@@ -192,7 +215,7 @@ def set_shifts(
         if walls is not None and site is None:
             raise Invalid("Say at which --site.")
         roster.set_shifts(
-            _person(person),
+            roster.person_called(person),
             _period(days, since, until),
             None if walls is None else (_site(site or ""), *walls),
             beside=beside,
@@ -217,7 +240,7 @@ def take_off(
     """Note that PERSON (by name) is away."""
 
     def change() -> None:
-        who = _person(person)
+        who = roster.person_called(person)
         mine = {row.site_id for row in roster.shifts_of(who)}
         sites = queries.sites()
         where = next((s for s in sites if s.id in mine), sites[0])
@@ -288,7 +311,7 @@ def person(
         now = clock.now()
         known = next((p for p in roster.people() if p.name == name), None)
         if leaves:
-            places.retire(_person(name), actor=ACTOR, now=now)
+            places.retire(roster.person_called(name), actor=ACTOR, now=now)
         elif known is None:
             roster.add_person(name, skills, lanes, actor=ACTOR, now=now)
         else:
@@ -353,6 +376,85 @@ def open_site(code: str, name: str, address: str, phone: str, zone: str, starts:
     except Refusal as refusal:
         raise click.ClickException(refusal.message) from None
     click.echo(f"{name} is there. Give it chairs and hours next.")
+
+
+@group.command("services")
+@_json
+def show_services(as_json: bool) -> None:
+    """List the services: how long, from which minute to which they take what, and who may do it."""
+    shown: list[dict[str, Any]] = [
+        {
+            "code": s.code.value,
+            "name": s.name,
+            "minutes": s.visit_minutes,
+            "notice_hours": s.notice_minutes / 60,
+            "horizon_days": s.horizon_days,
+            "online": s.is_online,
+            "skill": terms.skill_of(s),
+            "takes": {n.kind.value: [n.from_minute, n.until_minute] for n in s.needs},
+        }
+        for s in terms.services()
+    ]
+    if as_json:
+        click.echo(json.dumps({"services": shown}, indent=2))
+        return
+    for s in shown:
+        takes = ", ".join(f"{kind} {since}-{until}" for kind, (since, until) in s["takes"].items())
+        click.echo(f"{s['code']:<15} {s['minutes']:>3} min  {s['skill'] or 'anybody':<14} {takes}")
+
+
+@group.command("service")
+@click.argument("code", type=click.Choice([c.value for c in ServiceCode]))
+@click.option("--name", help="As staff read it.")
+@click.option("--minutes", type=int, help="The whole stay.")
+@click.option("--notice-hours", type=int, help="Booked online at least so far ahead.")
+@click.option("--horizon-days", type=int, help="Booked online at most so far ahead.")
+@click.option("--skill", type=click.Choice([*rules.SKILLS, ANYBODY]), help="Who may do it.")
+@click.option(
+    "--takes",
+    type=TAKES,
+    multiple=True,
+    metavar="KIND:FROM-UNTIL",
+    help="From which minute until which: chair:0-95, person:0-85 or starts:15-30.",
+)
+@click.option("--online/--not-online", default=None, help="Whether patients can book it.")
+@_yes
+@_json
+def change_service(
+    code: str,
+    name: str | None,
+    minutes: int | None,
+    notice_hours: int | None,
+    horizon_days: int | None,
+    skill: str | None,
+    takes: tuple[tuple[NeedKind, tuple[int, int]], ...],
+    online: bool | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Change what is booked from now on of service CODE; what is left out stays as it is."""
+
+    def change() -> None:
+        row = terms.service_called(code)
+        unknown = {kind for kind, _ in takes} - {n.kind for n in row.needs}
+        if unknown:
+            raise Invalid(f"{row.name} takes no {min(unknown).value}.")
+        wanted = {None: terms.skill_of(row), ANYBODY: None}
+        terms.change_service(
+            row,
+            name=row.name if name is None else name,
+            visit_minutes=row.visit_minutes if minutes is None else minutes,
+            notice_minutes=row.notice_minutes if notice_hours is None else 60 * notice_hours,
+            horizon_days=row.horizon_days if horizon_days is None else horizon_days,
+            is_online=row.is_online if online is None else online,
+            needs=dict(takes),
+            skill=wanted.get(skill, skill),
+            seen=None,
+            actor=ACTOR,
+            now=clock.now(),
+        )
+
+    _carry_out(change, "Saved. What is booked keeps its times.", yes=yes, as_json=as_json)
 
 
 @group.command("set")
@@ -516,17 +618,6 @@ def _chair(site: Site, name: str) -> Resource:
     if found is None:
         raise Invalid(f"{site.name} has no chair called {name}.")
     return found
-
-
-def _person(name: str) -> Resource:
-    found = [p for p in roster.people() if p.name == name and p.retired_at is None]
-    if len(found) != 1:
-        raise Invalid(
-            f"{len(found)} people are called {name}: use the pages."
-            if found
-            else f"Nobody here is called {name}."
-        )
-    return places.resource(found[0].id, ResourceKind.PERSON)
 
 
 def _period(days: str, since: datetime, until: datetime | None) -> Period:

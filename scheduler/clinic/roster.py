@@ -33,6 +33,22 @@ def people() -> Sequence[Resource]:
     ).all()
 
 
+def person_called(name: str) -> Resource:
+    """Return who is called so and still gives time.
+
+    Raises:
+        Invalid: nobody is, or several are.
+    """
+    found = [p for p in people() if p.name == name and p.retired_at is None]
+    if len(found) != 1:
+        raise Invalid(
+            f"{len(found)} people are called {name}: use the pages."
+            if found
+            else f"Nobody here is called {name}."
+        )
+    return found[0]
+
+
 def skills_of(person: Resource) -> set[str]:
     """Return what somebody may do."""
     return set(

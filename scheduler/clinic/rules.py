@@ -93,6 +93,17 @@ def check_lanes(count: int, *, field: str = "lanes") -> None:
         raise Invalid(f"Choose a number from 1 to {MOST_LANES}.", field=field)
 
 
+def check_skill(skill: str | None, *, field: str) -> str | None:
+    """Return a skill that a service may ask for; None asks for none.
+
+    Raises:
+        Invalid: nobody can have it.
+    """
+    if skill is not None and skill not in SKILLS:
+        raise Invalid("Choose from the list.", field=field)
+    return skill
+
+
 def far_enough(a: tuple[time, time], b: tuple[time, time], *, same_site: bool) -> bool:
     """Say whether one person can work both on one day: apart, and an hour between two sites."""
     (first, later) = sorted((a, b))

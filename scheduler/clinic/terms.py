@@ -18,13 +18,30 @@ from scheduler.clinic.models import (
 )
 from scheduler.clinic.service import supply_changed
 from scheduler.core.db import db
-from scheduler.core.errors import Invalid
+from scheduler.core.errors import Invalid, NotFound
 
 
 def services() -> Sequence[Service]:
     """Return the services in the order a course takes them."""
     order = list(ServiceCode)
     return sorted(db.session.scalars(select(Service)), key=lambda s: order.index(s.code))
+
+
+def service_called(code: str) -> Service:
+    """Return a service by its code.
+
+    Raises:
+        NotFound: there is none of that code.
+    """
+    found = next((s for s in services() if s.code.value == code), None)
+    if found is None:
+        raise NotFound("There is no such service.")
+    return found
+
+
+def skill_of(row: Service) -> str | None:
+    """Return what the person who does a service must have; None is anybody, or nobody needed."""
+    return next((n.skill for n in row.needs if n.kind is NeedKind.PERSON), None)
 
 
 def mark_of_service(row: Service) -> str:
@@ -41,17 +58,21 @@ def change_service(
     horizon_days: int,
     is_online: bool,
     needs: Mapping[NeedKind, tuple[int, int]],
+    skill: str | None,
     seen: str | None,
     actor: str,
     now: datetime,
 ) -> None:
     """Change what is booked from now on; what stands in the book keeps its times.
 
+    Whoever stands in the book with somebody who lacks a new skill has lost their place.
+
     Args:
         needs: From which minute until which each part of the supply is taken.
+        skill: What the person who does it must have, one of `rules.SKILLS`; None is anybody.
 
     Raises:
-        Invalid: a number that cannot be; says which.
+        Invalid: a number or skill that cannot be; says which.
         ChangedMeanwhile: as its name says.
     """
     subject = f"service:{row.code.value}"
@@ -76,6 +97,8 @@ def change_service(
         if need.kind is not NeedKind.CHAIR and until > max(visit_minutes, since + 15):
             raise Invalid("That is after the visit has ended.", field=f"{need.kind.value}_until")
         need.from_minute, need.until_minute = since, until
+        if need.kind is NeedKind.PERSON:
+            need.skill = rules.check_skill(skill, field="person_skill")
     supply_changed()
     db.session.flush()
     audit.record(
@@ -91,6 +114,7 @@ def _spelled(row: Service) -> dict[str, Any]:
         "horizon": row.horizon_days,
         "online": row.is_online,
         "needs": {n.kind.value: [n.from_minute, n.until_minute] for n in row.needs},
+        "skill": skill_of(row),
     }
 
 

@@ -155,6 +155,54 @@ def test_a_chair_a_number_and_a_holiday(runner: FlaskCliRunner, app: Flask) -> N
         assert terms.chosen(site)["recovery_minutes"] == 45
 
 
+def test_a_service_changes_what_is_named_and_keeps_the_rest(
+    runner: FlaskCliRunner, app: Flask
+) -> None:
+    asked = supply(runner, "service", "infusion", "--skill", "approve-plans")
+    assert asked.exit_code == 2
+    assert "Nurse 1 does not do this any more." in asked.output
+    done = supply(
+        runner, "service", "infusion", "--minutes", "90", "--takes", "chair:0-100",
+        "--takes", "person:0-90", "--skill", "anybody", "--notice-hours", "48",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+
+    listed = json.loads(supply(runner, "services", "--json").output)["services"]
+    assert next(s for s in listed if s["code"] == "infusion") == {
+        "code": "infusion",
+        "name": "Infusion",
+        "minutes": 90,
+        "notice_hours": 48.0,
+        "horizon_days": 180,
+        "online": False,
+        "skill": None,
+        "takes": {"chair": [0, 100], "person": [0, 90], "starts": [15, 30]},
+    }
+    said = supply(runner, "services").output
+    assert "infusion         90 min  anybody        chair 0-100, person 0-90, starts 15-30" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("call", "--takes", "chair:0-15"), "takes no chair."),
+        (("call", "--minutes", "16"), "in steps of five"),
+        (("call", "--takes", "person:15-5"), "The end must come after the beginning."),
+        (("call", "--takes", "person:now"), "write it like chair:0-95"),
+        (("call", "--skill", "wizard"), "'wizard' is not one of"),
+        (("massage",), "'massage' is not one of"),
+    ],
+)
+def test_a_service_that_cannot_be_so_is_refused_in_a_line(
+    runner: FlaskCliRunner, words: tuple[str, ...], said: str
+) -> None:
+    done = supply(runner, "service", *words)
+
+    assert done.exit_code in (1, 2)
+    assert said in done.output
+    assert "Traceback" not in done.output
+
+
 def test_another_site_is_opened_with_the_services_when_there_are_none(
     runner: FlaskCliRunner, app: Flask
 ) -> None:

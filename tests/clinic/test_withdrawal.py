@@ -270,6 +270,55 @@ def test_a_skill_that_goes_and_a_person_who_leaves_hit_theirs(room: Flask, now: 
     }
 
 
+def test_a_service_that_asks_for_another_skill_hits_those_whose_person_lacks_it(
+    room: Flask, now: datetime
+) -> None:
+    with transaction():
+        site = make.clinic_day(callers=0)
+        make.person(site, "Ines Roy", skills=("calls",))
+        both = make.person(site, "Kim Park", skills=("calls", "chats"))
+        lost = make.call(site, somebody(20))
+        make.call(site, somebody(21), person_id=both.id)
+
+    def narrower(skill: str | None) -> object:
+        row = terms.service_called("call")
+        return terms.change_service(
+            row,
+            name=row.name,
+            visit_minutes=row.visit_minutes,
+            notice_minutes=row.notice_minutes,
+            horizon_days=row.horizon_days,
+            is_online=row.is_online,
+            needs={},
+            skill=skill,
+            seen=None,
+            actor=ACTOR,
+            now=now,
+        )
+
+    with transaction():
+        impact = withdraw_supply(lambda: narrower("chats"), seen=None, actor=ACTOR, now=now)
+
+    assert [hit.appointment_id for hit in impact.hits] == [lost.id]
+    assert impact.hits[0].why == ("Ines Roy does not do this any more.",)
+    assert {o.of for o in free_calls(site, now)} == {1}
+    with transaction():
+        wider = withdraw_supply(lambda: narrower(None), seen=(), actor=ACTOR, now=now)
+    assert (wider.hits, wider.healed) == ((), 1)
+    assert {o.of for o in free_calls(site, now)} == {3}  # the nurse as well
+
+
+def free_calls(site: Site, now: datetime) -> list[offers.Offer]:
+    return offers.find(
+        ServiceCode.CALL,
+        site_ids=[site.id],
+        since=TUESDAY,
+        until=TUESDAY + timedelta(days=1),
+        now=now,
+        audience=offers.Audience.DESK,
+    )
+
+
 def test_fewer_at_the_same_time_hits_only_who_is_above_the_count(
     room: Flask, now: datetime
 ) -> None:
@@ -364,6 +413,7 @@ def test_a_service_that_changes_leaves_what_is_booked_as_it_is(room: Flask, now:
                 horizon_days=90,
                 is_online=False,
                 needs={NeedKind.CHAIR: (0, 130)},
+                skill="nurse",
                 seen=None,
                 actor=ACTOR,
                 now=now,

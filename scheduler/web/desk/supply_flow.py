@@ -29,6 +29,7 @@ DEEDS = {
     "shifts.set": "changed these shifts",
     "person.changed": "changed this person's entry",
     "service.changed": "changed this service",
+    "person.account-chosen": "chose who signs in as this person",
 }
 
 

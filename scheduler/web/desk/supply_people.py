@@ -2,11 +2,14 @@
 
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import RadioField, SelectField, StringField, TimeField
 from wtforms.validators import InputRequired, Length, Optional
 
+from scheduler.accounts import queries as accounts
+from scheduler.accounts import service as door
+from scheduler.accounts.rules import Act
 from scheduler.clinic import hours, places, queries, roster, rules
 from scheduler.clinic.marks import mark
 from scheduler.clinic.models import Resource, ResourceKind, Shift, Site
@@ -25,8 +28,9 @@ from scheduler.web.desk.supply import (
     keep_mark,
     looked_at,
 )
-from scheduler.web.desk.supply_flow import carry_out, typed_mark
-from scheduler.web.fields import Form, WholeField, option, tidy_line
+from scheduler.web.desk.supply_flow import carry_out, told, typed_mark
+from scheduler.web.fields import Form, WholeField, option, read_number, tidy_line
+from scheduler.web.guards import requires
 
 bp = Blueprint("desk_supply_people", __name__, url_prefix="/desk/supply/people")
 
@@ -158,6 +162,30 @@ def retire_person(person_id: int, act: str) -> ResponseReturnValue:
     )
 
 
+@bp.post("/<int:person_id>/account")
+@requires(Act.CHANGE_STAFF)
+def choose_account(person_id: int) -> ResponseReturnValue:
+    """Say which sign-in is this person."""
+    chosen = request.form.get("account", "")
+    try:
+        with transaction():
+            number = read_number(chosen)
+            if chosen and number is None:
+                raise Invalid("Choose from the list.", field="account")
+            door.choose_account(
+                _person(person_id),
+                None if number is None else accounts.staff(number),
+                seen=typed_mark(),
+                actor=login.me().actor,
+                now=clock.now(),
+            )
+    except Refusal as refusal:
+        refusal = told(refusal)
+        return looked_at(_person_page(person_id, refusal), f"person-{person_id}"), refusal.status
+    say("Saved.")
+    return redirect(url_for(".show_person", person_id=person_id), code=303)
+
+
 @bp.get("/<int:person_id>/shifts")
 def ask_shifts(person_id: int) -> ResponseReturnValue:
     """Show a person's shifts, and ask for new ones."""
@@ -269,6 +297,9 @@ def _person_page(person_id: int, refusal: Refusal | None = None) -> str:
         weekdays=WEEKDAYS,
         zone=_first_zone(),
         today=today,
+        account=accounts.account_of(person.id),
+        accounts=accounts.without_a_person(),
+        mark=door.mark_of_account(person.id),
         refusal=refusal,
     )
 

@@ -4,22 +4,22 @@ from datetime import date
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, StringField
+from wtforms import BooleanField, SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
-from scheduler.clinic import holidays, hours, queries, terms
+from scheduler.clinic import holidays, hours, queries, rules, terms
 from scheduler.clinic.marks import mark
 from scheduler.clinic.models import Closure, NeedKind, Service, ServiceCode, Site
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
-from scheduler.core.errors import NotFound, Refusal
+from scheduler.core.errors import Refusal
 from scheduler.core.timespan import day_span
 from scheduler.web import login
 from scheduler.web.desk import refusals
 from scheduler.web.desk.rooms import say
 from scheduler.web.desk.supply import is_stale, keep_mark, looked_at
 from scheduler.web.desk.supply_flow import carry_out, number_of, told, typed_mark
-from scheduler.web.fields import Form, WholeField, tidy_line
+from scheduler.web.fields import Form, WholeField, option, tidy_line
 
 bp = Blueprint("desk_supply_terms", __name__, url_prefix="/desk/supply")
 
@@ -44,6 +44,11 @@ class ServiceForm(Form):
     chair_until = WholeField("Until minute")
     person_from = WholeField("From minute")
     person_until = WholeField("Until minute")
+    person_skill = SelectField(
+        "Who may do it",
+        choices=[*(option(k, v) for k, v in rules.SKILLS.items()), option("", "Anybody")],
+        validate_choice=False,
+    )
     starts_from = WholeField("From minute")
     starts_until = WholeField("Until minute")
 
@@ -58,7 +63,7 @@ def edit_service(code: str) -> ResponseReturnValue:
 def change_service(code: str) -> ResponseReturnValue:
     """Change what is booked from now on."""
     form = ServiceForm()
-    row = _service(code)
+    row = terms.service_called(code)
     kinds = [need.kind for need in row.needs]
 
     def change() -> None:
@@ -70,6 +75,7 @@ def change_service(code: str) -> ResponseReturnValue:
             horizon_days=_typed("horizon_days"),
             is_online=bool(form.is_online.data),
             needs={k: (_typed(f"{k.value}_from"), _typed(f"{k.value}_until")) for k in kinds},
+            skill=_skill(form, row),
             seen=typed_mark(),
             actor=login.me().actor,
             now=clock.now(),
@@ -153,11 +159,10 @@ def decide_holiday(code: str, day: date, act: str) -> ResponseReturnValue:
     return redirect(url_for(".show_holidays", code=code), code=303)
 
 
-def _service(code: str) -> Service:
-    row = next((s for s in terms.services() if s.code.value == code), None)
-    if row is None:
-        raise NotFound("There is no such service.")
-    return row
+def _skill(form: ServiceForm, row: Service) -> str | None:
+    """Return what was chosen; a page that did not ask leaves it as it is."""
+    chosen: str | None = form.person_skill.data
+    return terms.skill_of(row) if chosen is None else chosen or None
 
 
 def _typed(name: str) -> int:
@@ -166,7 +171,7 @@ def _typed(name: str) -> int:
 
 def _service_page(code: str, form: ServiceForm | None, refusal: Refusal | None) -> str:
     let_go()
-    row = _service(code)
+    row = terms.service_called(code)
     minutes = {
         f"{need.kind.value}_{end}": value
         for need in row.needs
@@ -180,6 +185,7 @@ def _service_page(code: str, form: ServiceForm | None, refusal: Refusal | None) 
             notice_hours=row.notice_minutes // 60,
             horizon_days=row.horizon_days,
             is_online=row.is_online,
+            person_skill=terms.skill_of(row) or "",
             data=minutes,
         )
     stands = {
@@ -188,13 +194,19 @@ def _service_page(code: str, form: ServiceForm | None, refusal: Refusal | None) 
         "Notice": f"{row.notice_minutes // 60} hours",
         "Ahead": f"{row.horizon_days} days",
         "Online": "yes" if row.is_online else "no",
+        "Who may do it": rules.SKILLS.get(terms.skill_of(row) or "", "Anybody"),
     }
     page = render_template(
         "desk/supply/service.html",
         service=row,
         form=form,
         needs=[
-            (NEED_WORDS[n.kind], form[f"{n.kind.value}_from"], form[f"{n.kind.value}_until"])
+            (
+                NEED_WORDS[n.kind],
+                form[f"{n.kind.value}_from"],
+                form[f"{n.kind.value}_until"],
+                form.person_skill if n.kind is NeedKind.PERSON else None,
+            )
             for n in row.needs
         ],
         can_be_online=row.code is ServiceCode.CALL,

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from scheduler.accounts import queries as accounts
 from scheduler.accounts.models import Role
 from scheduler.audit.models import AuditEntry
 from scheduler.booking.models import Appointment, Status
@@ -18,6 +19,7 @@ from scheduler.clinic import queries as clinic
 from scheduler.clinic.models import Closure, Resource, ResourceKind, TimeOff
 from scheduler.core.db import db
 from scheduler.tasks.models import Task
+from scheduler.treatment import chair
 from tests import make
 from tests.conftest import Keep, SignIn
 
@@ -443,6 +445,141 @@ def test_a_service_is_changed_and_nonsense_is_refused_at_its_field(
     with app.app_context():
         call = next(s for s in terms.services() if s.code == "call")
         assert (call.visit_minutes, call.notice_minutes, call.horizon_days) == (20, 180, 45)
+
+
+INFUSION = {
+    "name": "Infusion",
+    "visit_minutes": "85",
+    "notice_hours": "24",
+    "horizon_days": "180",
+    "chair_from": "0",
+    "chair_until": "95",
+    "person_from": "0",
+    "person_until": "85",
+    "starts_from": "15",
+    "starts_until": "30",
+}
+
+
+def test_a_narrower_skill_shows_who_is_hit_before_it_is_kept(
+    admin: FlaskClient, app: Flask
+) -> None:
+    path = "/desk/supply/services/infusion"
+
+    shown = send(admin, path, **INFUSION, person_skill="approve-plans")
+
+    assert shown.status_code == 200
+    assert "1 appointment loses its place" in shown.text
+    assert "Ben Ito" in shown.text
+    assert "does not do this any more." in shown.text
+    with app.app_context():
+        assert terms.skill_of(terms.service_called("infusion")) == "nurse"
+
+    saved = agree(admin, path, shown)
+
+    assert saved.status_code == 303
+    assert "Ben Ito" in admin.get("/desk/to-re-place").text
+    with app.app_context():
+        assert terms.skill_of(terms.service_called("infusion")) == "approve-plans"
+        last = db.session.scalars(
+            select(AuditEntry).where(AuditEntry.action == "service.changed")
+        ).one()
+        assert (last.detail["before"]["skill"], last.detail["after"]["skill"]) == (
+            "nurse",
+            "approve-plans",
+        )
+    assert '<option selected value="approve-plans">' in admin.get(path).text
+    healed = send(admin, path, **INFUSION, person_skill="")
+    assert healed.status_code == 303  # anybody will do: nobody waits any more
+    assert "Ben Ito" not in admin.get("/desk/to-re-place").text
+
+
+def test_a_skill_that_nobody_can_have_is_refused_at_its_field(
+    admin: FlaskClient, app: Flask
+) -> None:
+    path = "/desk/supply/services/infusion"
+
+    wrong = send(admin, path, **INFUSION, person_skill="wizard")
+    unasked = send(admin, path, **INFUSION)
+
+    assert wrong.status_code == 422
+    assert "Choose from the list." in wrong.text
+    assert unasked.status_code == 303
+    with app.app_context():
+        assert terms.skill_of(terms.service_called("infusion")) == "nurse"
+
+
+def test_a_sign_in_is_said_to_be_a_person_and_then_may_what_the_person_may(
+    admin: FlaskClient, signed_in: SignIn, keep: Keep, app: Flask
+) -> None:
+    with keep():
+        rosa = make.staff("rosa", role=Role.NURSE, name="Rosa Lima").id
+        make.staff("bea", role=Role.NURSE, name="Bea Novak")
+    nurse = number(app, "Nurse 1")
+    page = f"/desk/supply/people/{nurse}"
+
+    def may_release() -> bool:
+        with app.app_context():
+            return chair.may_release(accounts.staff(rosa))
+
+    assert "Nobody signs in as Nurse 1 yet." in admin.get(page).text
+    assert not may_release()
+    chosen = send(admin, f"{page}/account", page, account=str(rosa))
+
+    assert chosen.status_code == 303
+    assert f'<option value="{rosa}" selected>Rosa Lima (rosa)</option>' in admin.get(page).text
+    assert may_release()
+    other = f"/desk/supply/people/{number(app, 'Nurse 2')}"
+    assert "Rosa Lima (rosa)" not in admin.get(other).text  # she is somebody already
+    refused = send(admin, f"{other}/account", other, account=str(rosa))
+    assert refused.status_code == 409
+    assert "rosa is somebody else here already." in refused.text
+
+    gone = send(admin, f"{page}/account", page, account="")
+
+    assert gone.status_code == 303
+    assert not may_release()
+    with app.app_context():
+        noted = db.session.scalars(
+            select(AuditEntry)
+            .where(AuditEntry.action == "person.account-chosen")
+            .order_by(AuditEntry.id)
+        ).all()
+        assert [(n.detail["before"], n.detail["after"]) for n in noted] == [
+            (None, f"staff:{rosa}"),
+            (f"staff:{rosa}", None),
+        ]
+        assert all(n.subject == f"resource:{nurse}" for n in noted)
+
+
+def test_who_chose_the_sign_in_meanwhile_is_named(
+    admin: FlaskClient, keep: Keep, app: Flask
+) -> None:
+    with keep():
+        rosa = make.staff("rosa", role=Role.NURSE, name="Rosa Lima").id
+        bea = make.staff("bea", role=Role.NURSE, name="Bea Novak").id
+    page = f"/desk/supply/people/{number(app, 'Nurse 1')}"
+    seen = re.search(r'name="mark" value="(\w+)"', admin.get(page).text)
+    assert seen
+    send(admin, f"{page}/account", page, account=str(rosa))
+
+    late = send(admin, f"{page}/account", page, account=str(bea), mark=seen.group(1))
+
+    assert late.status_code == 409
+    assert "Some Admin chose who signs in as this person" in late.text
+    with app.app_context():
+        assert accounts.staff(bea).resource_id is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"), [("nonsense", 422), ("99", 404), ("9" * 30, 422), ("-1", 422)]
+)
+def test_an_odd_sign_in_is_answered_kindly(
+    admin: FlaskClient, app: Flask, typed: str, status: int
+) -> None:
+    page = f"/desk/supply/people/{number(app, 'Nurse 1')}"
+
+    assert send(admin, f"{page}/account", page, account=typed).status_code == status
 
 
 def test_a_sites_numbers_are_chosen_and_kept_in_their_ranges(
