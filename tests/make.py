@@ -3,7 +3,9 @@
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from weakref import WeakKeyDictionary
 
+from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 
 from scheduler.accounts import passwords
@@ -144,10 +146,32 @@ def staff(username: str, *, role: Role = Role.FRONT_DESK, name: str = "") -> Sta
 
 
 def form_token(client: FlaskClient, page: str) -> str:
-    """Return the form token on a page, as a browser would send it back."""
+    """Return the form token on a page, as a browser would send it back.
+
+    A browser has one as long as its session lasts, so only the first page is fetched for it.
+    """
+    known = _tokens.setdefault(client, {})
+    secret = _form_secret(client)
+    if secret in known:
+        return known[secret]
     found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(page).text)
     assert found, f"no form on {page}"
+    known[_form_secret(client) or ""] = found.group(1)
     return found.group(1)
+
+
+_tokens: WeakKeyDictionary[FlaskClient, dict[str, str]] = WeakKeyDictionary()
+
+
+def _form_secret(client: FlaskClient) -> str | None:
+    """Return what a browser's form tokens are made from, or None before its first form."""
+    app = client.application
+    cookie = client.get_cookie(app.config["SESSION_COOKIE_NAME"])
+    reader = SecureCookieSessionInterface().get_signing_serializer(app)
+    if cookie is None or reader is None:
+        return None
+    secret: str | None = reader.loads(cookie.value).get("csrf_token")
+    return secret
 
 
 @cache

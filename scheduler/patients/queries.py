@@ -68,16 +68,6 @@ def enquirers(*, most: int = 100) -> list[Patient]:
     )
 
 
-def count_enquirers() -> int:
-    """Return how many enquirers wait to be linked."""
-    return (
-        db.session.scalar(
-            select(func.count()).select_from(Patient).where(Patient.standing == Standing.ENQUIRER)
-        )
-        or 0
-    )
-
-
 def likely_same(
     person: Patient, *, standing: Standing = Standing.PATIENT, most: int = 6
 ) -> list[Patient]:

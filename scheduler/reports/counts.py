@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, false, func, or_, select
 
 from scheduler.booking import withdrawal
 from scheduler.booking.models import Appointment, Status
@@ -13,7 +13,7 @@ from scheduler.core.db import Model, db
 from scheduler.core.timespan import day_span
 from scheduler.messaging import outbox
 from scheduler.messaging.models import InboundText
-from scheduler.patients import queries as patients
+from scheduler.patients.models import Patient, Standing
 from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, PlanState, VisitState
 from scheduler.tasks.models import Task
 from scheduler.treatment import clearance
@@ -39,69 +39,75 @@ class Waiting:
 
 
 def waiting(*, now: datetime) -> Waiting:
-    """Return what waits at all sites together."""
-    not_sent, to_clear, others = _tasks()
-    return Waiting(
-        to_call=_to_call(now=now),
-        not_reached=not_sent,
-        to_replace=withdrawal.count_waiting(now=now),
-        tasks=others,
-        inbox=db.session.scalar(
-            select(func.count(func.distinct(InboundText.number))).where(
-                InboundText.read_at.is_(None)
-            )
+    """Return what waits at all sites together, in one question to the database.
+
+    Every page of the desk shows these numbers.
+    """
+    found = db.session.execute(
+        select(
+            _open_tasks(Task.kind == outbox.NOT_SENT).label("not_reached"),
+            _open_tasks(Task.kind == clearance.TASK).label("to_clear"),
+            _open_tasks(Task.kind == withdrawal.TASK).label("lost_their_place"),
+            _open_tasks(Task.kind.not_in((outbox.NOT_SENT, clearance.TASK, withdrawal.TASK))).label(
+                "tasks"
+            ),
+            _to_call(now=now).label("to_call"),
+            select(func.count(InboundText.number.distinct()))
+            .where(InboundText.read_at.is_(None))
+            .scalar_subquery()
+            .label("inbox"),
+            _count(Patient, Patient.standing == Standing.ENQUIRER).label("enquirers"),
+            _chats().label("chats"),
+            _count(Plan, Plan.state == PlanState.DRAFT).label("drafts"),
+            _to_place().label("to_place"),
+            _falling(now=now).label("falling"),
         )
-        or 0,
-        enquirers=patients.count_enquirers(),
-        to_clear=to_clear,
-        chats=_chats(),
-        drafts=_count(Plan, Plan.state == PlanState.DRAFT),
-        to_place=_to_place(),
-        falling=_falling(now=now),
+    ).one()
+    return Waiting(
+        to_call=found.to_call,
+        not_reached=found.not_reached,
+        to_replace=withdrawal.count_waiting(now=now) if found.lost_their_place else 0,
+        tasks=found.tasks,
+        inbox=found.inbox,
+        enquirers=found.enquirers,
+        to_clear=found.to_clear,
+        chats=found.chats,
+        drafts=found.drafts,
+        to_place=found.to_place,
+        falling=found.falling,
     )
 
 
-def _tasks() -> tuple[int, int, int]:
-    rows = db.session.execute(
-        select(Task.kind, func.count()).where(Task.closed_at.is_(None)).group_by(Task.kind)
-    ).all()
-    by_kind: dict[str, int] = {row[0]: row[1] for row in rows}
-    not_sent = by_kind.pop(outbox.NOT_SENT, 0)
-    to_clear = by_kind.pop(clearance.TASK, 0)
-    by_kind.pop(withdrawal.TASK, None)
-    return not_sent, to_clear, sum(by_kind.values())
+def _count(table: type[Model], *wanted: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(table).where(*wanted).scalar_subquery()
 
 
-def _count(table: type[Model], *wanted: ColumnElement[bool]) -> int:
-    return db.session.scalar(select(func.count()).select_from(table).where(*wanted)) or 0
+def _open_tasks(kind: ColumnElement[bool]) -> ScalarSelect[int]:
+    return _count(Task, Task.closed_at.is_(None), kind)
 
 
-def _chats() -> int:
+def _chats() -> ScalarSelect[int]:
     """Count the chats owed after infusions that took place."""
     return (
-        db.session.scalar(
-            select(func.count())
-            .select_from(FollowUp)
-            .join(Appointment, FollowUp.infusion_id == Appointment.id)
-            .where(FollowUp.closed_at.is_(None), Appointment.status == Status.FULFILLED)
-        )
-        or 0
+        select(func.count())
+        .select_from(FollowUp)
+        .join(Appointment, FollowUp.infusion_id == Appointment.id)
+        .where(FollowUp.closed_at.is_(None), Appointment.status == Status.FULFILLED)
+        .scalar_subquery()
     )
 
 
-def _to_place() -> int:
+def _to_place() -> ScalarSelect[int]:
     return (
-        db.session.scalar(
-            select(func.count())
-            .select_from(PlannedVisit)
-            .join(Plan, PlannedVisit.plan_id == Plan.id)
-            .where(Plan.state.in_(SIGNED), PlannedVisit.state == VisitState.TO_PLACE)
-        )
-        or 0
+        select(func.count())
+        .select_from(PlannedVisit)
+        .join(Plan, PlannedVisit.plan_id == Plan.id)
+        .where(Plan.state.in_(SIGNED), PlannedVisit.state == VisitState.TO_PLACE)
+        .scalar_subquery()
     )
 
 
-def _falling(*, now: datetime) -> int:
+def _falling(*, now: datetime) -> ScalarSelect[int]:
     """Count the plans of plans.queries.falling_off, without reading them."""
     ahead = (
         select(PlannedVisit.plan_id, func.min(PlannedVisit.number).label("number"))
@@ -114,44 +120,39 @@ def _falling(*, now: datetime) -> int:
         .subquery()
     )
     return (
-        db.session.scalar(
-            select(func.count())
-            .select_from(PlannedVisit)
-            .join(
-                ahead,
-                and_(
-                    PlannedVisit.plan_id == ahead.c.plan_id,
-                    PlannedVisit.number == ahead.c.number,
-                ),
-            )
-            .outerjoin(Appointment, PlannedVisit.appointment_id == Appointment.id)
-            .where(
-                or_(
-                    PlannedVisit.state == VisitState.TO_PLACE,
-                    and_(Appointment.ends_at <= now, Appointment.status == Status.BOOKED),
-                )
+        select(func.count())
+        .select_from(PlannedVisit)
+        .join(
+            ahead,
+            and_(
+                PlannedVisit.plan_id == ahead.c.plan_id,
+                PlannedVisit.number == ahead.c.number,
+            ),
+        )
+        .outerjoin(Appointment, PlannedVisit.appointment_id == Appointment.id)
+        .where(
+            or_(
+                PlannedVisit.state == VisitState.TO_PLACE,
+                and_(Appointment.ends_at <= now, Appointment.status == Status.BOOKED),
             )
         )
-        or 0
+        .scalar_subquery()
     )
 
 
-def _to_call(*, now: datetime) -> int:
-    number = 0
-    for site in clinic_supply.current().sites.values():
-        today = day_span(now.astimezone(site.zone).date(), site.zone)
-        number += (
-            db.session.scalar(
-                select(func.count())
-                .select_from(Appointment)
-                .where(
-                    Appointment.site_id == site.id,
-                    Appointment.service_code.in_(CALLS),
-                    Appointment.status == Status.BOOKED,
-                    Appointment.starts_at >= today.start,
-                    Appointment.starts_at < today.end,
-                )
-            )
-            or 0
+def _to_call(*, now: datetime) -> ScalarSelect[int]:
+    today = [
+        and_(
+            Appointment.site_id == site.id,
+            Appointment.starts_at >= span.start,
+            Appointment.starts_at < span.end,
         )
-    return number
+        for site in clinic_supply.current().sites.values()
+        for span in [day_span(now.astimezone(site.zone).date(), site.zone)]
+    ]
+    return _count(
+        Appointment,
+        or_(false(), *today),
+        Appointment.service_code.in_(CALLS),
+        Appointment.status == Status.BOOKED,
+    )
