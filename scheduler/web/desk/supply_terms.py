@@ -45,8 +45,11 @@ class ServiceForm(Form):
     person_from = WholeField("From minute")
     person_until = WholeField("Until minute")
     person_skill = SelectField(
-        "Who may do it",
-        choices=[*(option(k, v) for k, v in rules.SKILLS.items()), option("", "Anybody")],
+        "The skill it needs",
+        choices=[
+            *(option(k, v) for k, v in rules.SKILLS.items()),
+            option("", "None: anybody may do it"),
+        ],
         validate_choice=False,
     )
     starts_from = WholeField("From minute")
@@ -194,7 +197,7 @@ def _service_page(code: str, form: ServiceForm | None, refusal: Refusal | None) 
         "Notice": f"{row.notice_minutes // 60} hours",
         "Ahead": f"{row.horizon_days} days",
         "Online": "yes" if row.is_online else "no",
-        "Who may do it": rules.SKILLS.get(terms.skill_of(row) or "", "Anybody"),
+        "Skill": rules.SKILLS.get(terms.skill_of(row) or "", "none"),
     }
     page = render_template(
         "desk/supply/service.html",
