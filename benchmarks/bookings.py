@@ -20,12 +20,13 @@ HOLD = "a visitor chooses a time"
 BOOK = "a visitor sends their details"
 PATHS = {DESK: "/desk/book", HOLD: "/book/time", BOOK: "/book/details"}
 WORDS = f"""
-{COUNT} free times, one after the other, over a connection that is kept, on the same clinic. The desk books a
-known patient with a named person in one form. A visitor sends two: the time, which is then held for them, and
-who they are; bookings a second count both. The pages that carry the forms are not counted. The split is
-taken in a second run, with every function of the product watched, which slows it: *form* is the
-request, the session, the form's checks and the page; *rules* who may, what is free and which lane;
-*claims*, *audit* and *messages* what is written for each, with its statements; *commit* the database's own.
+{COUNT} free times, one after the other, over a connection that is kept, on the same clinic. The
+desk books a known patient with a named person in one form. A visitor sends two: the time, which
+is then held for them, and who they are; bookings a second count both. The pages that carry the
+forms are not counted. The split is taken in a second run, with every function of the product
+watched, which slows it: *form* is the request, the session, the form's checks and the page;
+*rules* who may, what is free and which lane; *claims*, *audit* and *messages* what is written
+for each, with its statements; *commit* the database's own.
 """
 HEAD = ("database", "request", "per second", "p50 ms", "p95 ms", *spans.PARTS)
 

@@ -41,12 +41,13 @@ MOST = 1.5
 NOW = make.MONDAY
 TABLES = ("claim", "appointment", "audit_entry")
 WORDS = f"""
-Two sites with ten chairs and twelve people, half full for the {DAYS} days ahead, and a past of visits at every
-chair, day after day: {VISITS * 4:,} claims, then ten and a hundred times as many, with their appointments and
-their entries in the record. The statements are those the product sends; the plan is the database's own
-(`EXPLAIN`), with the names of the indexes. Work is counted, not timed: on PostgreSQL the rows that
-were read, kept or not; on SQLite the steps of its machine. Times are medians of {ROUNDS} warm calls
-in this process, the three sizes asked in turns.
+Two sites with ten chairs and twelve people, half full for the {DAYS} days ahead, and a past of
+visits at every chair, day after day: {VISITS * 4:,} claims, then ten and a hundred times as
+many, with their appointments and their entries in the record. The statements are those the
+product sends; the plan is the database's own (`EXPLAIN`), with the names of the indexes. Work
+is counted, not timed: on PostgreSQL the rows that were read, kept or not; on SQLite the steps
+of its machine. Times are medians of {ROUNDS} warm calls in this process, the three sizes asked
+in turns.
 """
 HEAD = (
     "database",

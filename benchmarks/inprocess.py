@@ -28,8 +28,8 @@ NOW = make.MONDAY
 DAYS = 60
 ROUNDS = 60
 WORDS = """
-Two sites with ten chairs and twelve people, about half full. Medians of warm calls, in milliseconds, ours
-and the floor in turns.
+Two sites with ten chairs and twelve people, about half full. Medians of warm calls, in
+milliseconds, ours and the floor in turns.
 """
 HEAD = ("database", "what", "ms", "floor, ms", "times the floor")
 

@@ -17,6 +17,8 @@ from tests.support import postgres
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "docs" / "benchmarks.md"
 PICTURES = ROOT / "docs" / "pictures"
+QUIET = 0.7
+LOAD = os.getloadavg()
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ def write(sections: list[Section]) -> None:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`, all of it in one run; `make bench ARGS=growth` measures a part and",
-        "writes nothing. Speed differs from machine to machine and from minute to minute, so what is",
-        "judged is a ratio to a floor, both measured in turns, and the median of the turns.",
+        "Written by `make bench`, all of it in one run; `make bench ARGS=growth` measures a part",
+        "and writes nothing. Speed differs from machine to machine and from minute to minute, so",
+        "what is judged is a ratio to a floor, both measured in turns, and the median of the turns.",
         "",
         _machine(),
         "",
@@ -94,7 +96,9 @@ def _machine() -> str:
     return (
         f"{date.today():%B} {date.today().day}, {date.today().year}. "  # noqa: DTZ011
         f"{_processor()}, {os.cpu_count()} cores shared with the load and the database, "
-        f"{platform.system()} {platform.machine()}. Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}; load average when it was begun "
+        f"{LOAD[0]:.1f} and at the end {os.getloadavg()[0]:.1f}, so "
+        f"{'other work shared the cores' if LOAD[0] > QUIET else 'the machine was quiet'}. Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in packages)
         + f", SQLite {sqlite3.sqlite_version}, PostgreSQL {_postgresql()}. "
         "Commits are flushed to the disk on both databases."

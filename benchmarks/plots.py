@@ -13,7 +13,8 @@ text { font: 13px system-ui, sans-serif; fill: #3d4a4d }
 .a, .b { stroke-width: 2.5; fill: none } circle.a { fill: #14666f } circle.b { fill: #b4582a }
 @media (prefers-color-scheme: dark) {
   text { fill: #c9d3d4 } .rule { stroke: #3d4a4d }
-  .a { stroke: #6fc3cc } circle.a { fill: #6fc3cc } .b { stroke: #e79a70 } circle.b { fill: #e79a70 }
+  .a { stroke: #6fc3cc } circle.a { fill: #6fc3cc }
+  .b { stroke: #e79a70 } circle.b { fill: #e79a70 }
 }
 """.strip()
 

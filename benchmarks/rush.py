@@ -20,9 +20,10 @@ OVERLAPS = sa.text(
     "AND a.id < b.id AND a.starts_at < b.ends_at AND b.starts_at < a.ends_at"
 )
 WORDS = f"""
-A clinic with one caller. {CROWD} visitors have filled in the same form for the same time, each in a
-browser with its own cookies; all requests are sent but for their last byte, and the last bytes follow in one
-loop. {SLOTS} times, one after the other. A loser's page must offer other times. Counted in the database.
+A clinic with one caller. {CROWD} visitors have filled in the same form for the same time, each
+in a browser with its own cookies; all requests are sent but for their last byte, and the last
+bytes follow in one loop. {SLOTS} times, one after the other. A loser's page must offer other
+times. Counted in the database.
 """
 HEAD = (
     "database",

@@ -20,15 +20,16 @@ WEEKS = "anyone, 14 days"
 #: What must be reached, in parts of the floor's requests a second.
 TARGETS = {DAY: 0.30, WEEKS: 0.20}
 WORDS = f"""
-One site, {workload.PEOPLE} people, Monday to Friday 9 to 5, one service of {workload.MINUTES} minutes,
-{workload.DAYS} working days, half of the slots booked, {workload.PATIENTS} patients. The production server
-(gunicorn, 2 processes of 4 threads); the load comes from one process on the same cores, over connections
-that are kept. *{FLOOR}* is the floor: a page with one row read through the ORM, in a template of four
-lines. *{DAY}* and *{WEEKS}* are what the desk's booking page fetches when a day, a person or "Two weeks"
-is chosen: who is signed in, the rules, and a list of times to choose from (the first is asked for each
-person and day in turn; the second lists every free start). *a patient's page* is the whole page of
-times a visitor gets, with the counts of every day that can be booked. Each figure is the median of
-{ROUNDS} turns of {SECONDS} s, all kinds in each turn; the share is the median of the shares of each turn.
+One site, {workload.PEOPLE} people, Monday to Friday 9 to 5, one service of {workload.MINUTES}
+minutes, {workload.DAYS} working days, half of the slots booked, {workload.PATIENTS} patients.
+The production server (gunicorn, 2 processes of 4 threads); the load comes from one process on
+the same cores, over connections that are kept. *{FLOOR}* is the floor: a page with one row read
+through the ORM, in a template of four lines. *{DAY}* and *{WEEKS}* are what the desk's booking
+page fetches when a day, a person or "Two weeks" is chosen: who is signed in, the rules, and a
+list of times to choose from (the first is asked for each person and day in turn; the second
+lists every free start). *a patient's page* is the whole page of times a visitor gets, with the
+counts of every day that can be booked. Each figure is the median of {ROUNDS} turns of {SECONDS}
+s, all kinds in each turn; the share is the median of the shares of each turn.
 """
 HEAD = ("database", "clients", "request", "per second", "p50 ms", "p95 ms", "share of the floor")
 
