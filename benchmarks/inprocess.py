@@ -1,4 +1,4 @@
-"""The two main questions in process, each against the least the database could do for the answer."""
+"""The two main questions in process, each against the least the database could do for it."""
 
 import statistics
 import time

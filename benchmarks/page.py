@@ -5,9 +5,10 @@ import platform
 import re
 import sqlite3
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psycopg
 import sqlalchemy as sa
@@ -64,7 +65,7 @@ def write(sections: list[Section]) -> None:
         "",
         "Written by `make bench`, all of it in one run; `make bench ARGS=growth` measures a part",
         "and writes nothing. Speed differs from machine to machine and from minute to minute, so",
-        "what is judged is a ratio to a floor, both measured in turns, and the median of the turns.",
+        "what is judged is mostly a ratio to a floor: both measured in turns, the median of them.",
         "",
         _machine(),
         "",
@@ -93,12 +94,14 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 def _machine() -> str:
     packages = ("Flask", "SQLAlchemy", "gunicorn", "psycopg", "Jinja2")
+    load = LOAD[0], os.getloadavg()[0]
+    quiet = "the machine was quiet" if load[0] <= QUIET else "other work shared the cores"
+    day = datetime.now(ZoneInfo("America/New_York"))
     return (
-        f"{date.today():%B} {date.today().day}, {date.today().year}. "  # noqa: DTZ011
-        f"{_processor()}, {os.cpu_count()} cores shared with the load and the database, "
-        f"{platform.system()} {platform.machine()}; load average when it was begun "
-        f"{LOAD[0]:.1f} and at the end {os.getloadavg()[0]:.1f}, so "
-        f"{'other work shared the cores' if LOAD[0] > QUIET else 'the machine was quiet'}. Python {platform.python_version()}, "
+        f"{day:%B} {day.day}, {day.year}. {_processor()}, {os.cpu_count()} cores shared with the "
+        f"load and the database; load average {load[0]:.1f} when the run began and {load[1]:.1f} "
+        f"at its end: {quiet}. {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in packages)
         + f", SQLite {sqlite3.sqlite_version}, PostgreSQL {_postgresql()}. "
         "Commits are flushed to the disk on both databases."
