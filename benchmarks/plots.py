@@ -50,10 +50,7 @@ def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> st
             f'<text x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="{anchor}">'
             f"{x:,.0f}</text>"
         )
-    parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">'
-        "claims in the past</text>"
-    )
+    parts.append(f'<text x="{LEFT}" y="{HEIGHT - 10}">claims in the past</text>')
     for number, (name, line) in enumerate(lines.items()):
         style = STYLES[number % len(STYLES)]
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in line)
@@ -62,10 +59,10 @@ def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> st
             f'<circle class="{style}" cx="{across(x):.1f}" cy="{up(y):.1f}" r="4"/>'
             for x, y in line
         ]
-        place = WIDTH - RIGHT - 110 * (len(lines) - number)
+        place, row = WIDTH - RIGHT - 120 * (len(lines) - number), HEIGHT - 10
         parts += [
-            f'<line class="{style}" x1="{place}" x2="{place + 24}" y1="18" y2="18"/>',
-            f'<text x="{place + 30}" y="22">{name}</text>',
+            f'<line class="{style}" x1="{place}" x2="{place + 24}" y1="{row - 4}" y2="{row - 4}"/>',
+            f'<text x="{place + 30}" y="{row}">{name}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])
 
