@@ -175,7 +175,7 @@ def rate(port: int, requests: Sequence[bytes], *, clients: int, seconds: float) 
         began = time.perf_counter()
         for client in crowd:
             client.send(next(turns))
-        while (now := time.perf_counter()) - began < seconds:
+        while (now := time.perf_counter()) - began < seconds or len(taken) < 2 * clients:
             for key, _ in ready.select(PATIENCE_S):
                 client = key.data
                 got = client.take()

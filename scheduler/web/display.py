@@ -60,7 +60,7 @@ def moment(value: datetime, zone: ZoneInfo) -> str:
 
 def wall_time(value: time) -> str:
     """Return "10:45 AM" of a time on the wall that belongs to no day."""
-    return f"{(value.hour - 1) % 12 + 1}:{value:%M} {'AM' if value.hour < 12 else 'PM'}"
+    return f"{(value.hour - 1) % 12 + 1}:{value.minute:02} {'AM' if value.hour < 12 else 'PM'}"
 
 
 def whole_days(since: datetime, until: datetime, zone: ZoneInfo) -> str:
