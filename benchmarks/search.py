@@ -31,7 +31,10 @@ lists every free start). *a patient's page* is the whole page of times a visitor
 counts of every day that can be booked. Each figure is the median of {ROUNDS} turns of {SECONDS}
 s, all kinds in each turn; the share is the median of the shares of each turn.
 """
-HEAD = ("database", "clients", "request", "per second", "p50 ms", "p95 ms", "share of the floor")
+HEAD = (
+    *("database", "clients", "request", "per second", "p50 ms", "p95 ms"),
+    *("server CPU ms", "share of the floor"),
+)
 
 
 class Wrong(AssertionError):
@@ -117,9 +120,13 @@ def _measure(
     for wanted in asked.values():  # warm
         load.rate(port, wanted, clients=8, seconds=SECONDS)
     found: dict[str, list[Rate]] = {name: [] for name in asked}
+    spent: dict[str, list[float]] = {name: [] for name in asked}
     for _ in range(ROUNDS):
         for name, wanted in asked.items():
-            found[name].append(load.rate(port, wanted, clients=clients, seconds=SECONDS))
+            before = serving.processor_seconds()
+            rate = load.rate(port, wanted, clients=clients, seconds=SECONDS)
+            found[name].append(rate)
+            spent[name].append((serving.processor_seconds() - before) * 1000 / rate.count)
     for name, rates in found.items():
         share = statistics.median(
             ours.per_second / floor.per_second
@@ -132,6 +139,7 @@ def _measure(
             f"{statistics.median(r.per_second for r in rates):,.0f}",
             f"{statistics.median(r.p50_ms for r in rates):.1f}",
             f"{statistics.median(r.p95_ms for r in rates):.1f}",
+            f"{statistics.median(spent[name]):.2f}",
             f"{share:.0%}",
         )
         if name in TARGETS:

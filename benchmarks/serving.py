@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import sqlalchemy as sa
 from flask import Flask
@@ -94,6 +95,15 @@ def server(url: str, *, spans: Path | None = None) -> Iterator[int]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def processor_seconds() -> float:
+    """Return how long the processes of the server have kept a processor busy, its database's not.
+
+    What else the machine does meanwhile makes answers slow, but hardly changes this.
+    """
+    served = [p for p in psutil.Process().children(recursive=True) if "gunicorn" in p.cmdline()]
+    return sum(sum(p.cpu_times()[:2]) for p in served)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

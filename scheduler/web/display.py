@@ -1,6 +1,7 @@
 """How times, days, names and numbers are shown. Always in a stated zone."""
 
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -25,7 +26,12 @@ def _local_day(value: date | datetime, zone: ZoneInfo | None) -> date:
 
 def day(value: date | datetime, zone: ZoneInfo | None = None) -> str:
     """Return "Tue, Mar 3"; a moment needs the zone of the clock it is read from."""
-    return str(format_skeleton("MMMEd", _local_day(value, zone), locale=_locale()))
+    return _day(_local_day(value, zone), _locale())
+
+
+@lru_cache(maxsize=512)  # a page of times says the same few days over and over
+def _day(value: date, locale: Locale) -> str:
+    return str(format_skeleton("MMMEd", value, locale=locale))
 
 
 def long_day(value: date | datetime, zone: ZoneInfo | None = None) -> str:

@@ -131,6 +131,27 @@ def test_a_patient_is_booked_with_four_deeds(desk_page: OpenPage) -> None:
     expect(page.locator("#said")).to_have_text("Booked.")
 
 
+def test_another_person_or_span_changes_only_the_times(desk_page: OpenPage) -> None:
+    page = desk_page()
+    page.goto("/desk/book")
+    page.get_by_label("First name").fill("Noor")
+    few = page.locator(".time").count()
+
+    page.get_by_label("Show").select_option(label="Two weeks")
+    expect(page.locator("#start")).to_contain_text("Free in the two weeks from")
+    page.get_by_label("With").select_option(label="Ines Roy")
+    expect(page.locator("#start")).to_contain_text("with Ines Roy")
+
+    assert page.locator(".time").count() > few
+    expect(page.get_by_label("First name")).to_have_value("Noor")  # the page was not left
+    assert "show=weeks" in page.url
+    assert faults(page) == []
+    page.get_by_label("Last name").fill("Aziz")
+    page.locator(".time label").first.click()
+    page.get_by_role("button", name="Book", exact=True).click()
+    expect(page.locator("#said")).to_have_text("Booked.")
+
+
 def test_the_slash_key_finds(desk_page: OpenPage) -> None:
     page = desk_page()
 
