@@ -13,7 +13,7 @@ from benchmarks.workload import Workload
 from scheduler.core.db import transaction
 
 SITE = "woburn"
-COUNT = 150
+COUNT = 100
 WARM = 10
 DESK = "the desk, one form"
 HOLD = "a visitor chooses a time"

@@ -10,7 +10,7 @@ from benchmarks.load import Browser, Rate
 from benchmarks.page import Section
 from benchmarks.workload import Workload
 
-ROUNDS = 9
+ROUNDS = 7
 SECONDS = 0.7
 CLIENTS = (1, 8)
 CHECKED = 12
