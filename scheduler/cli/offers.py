@@ -21,9 +21,25 @@ from scheduler.core.timespan import PartOfDay, instant, wall_text
 from scheduler.plans.openings import MOST_VISITS, USUAL, Pace, openings
 from scheduler.plans.optimiser import Placement
 
-DATE = click.DateTime(formats=["%Y-%m-%d"])
-WALL = click.DateTime(formats=["%Y-%m-%dT%H:%M"])
 CLOCK = click.DateTime(formats=["%H:%M"])
+YEARS = range(2000, 2200)
+
+
+class NearType(click.DateTime):
+    """A moment of our time: arithmetic with the ends of the calendar would fail."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read it."""
+        found: datetime = super().convert(value, param, ctx)
+        if found.year not in YEARS:
+            self.fail("choose a day that is not so far away.", param, ctx)
+        return found
+
+
+DATE = NearType(formats=["%Y-%m-%d"])
+WALL = NearType(formats=["%Y-%m-%dT%H:%M"])
 
 
 class PaceType(click.ParamType[Pace]):

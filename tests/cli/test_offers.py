@@ -200,6 +200,8 @@ def test_what_cannot_be_asked_is_a_line_not_a_trace(
         (["--person", "Nobody"], "nobody is called Nobody."),
         (["--days", "0"], "0 is not in the range"),
         (["--from", "soon"], "does not match the format"),
+        (["--from", "9999-12-31"], "choose a day that is not so far away."),
+        (["--why", "0001-01-01T00:00"], "choose a day that is not so far away."),
     ],
 )
 def test_what_is_not_known_is_a_line_not_a_trace(
