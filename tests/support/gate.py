@@ -82,6 +82,7 @@ class Shot:
         finally:
             self.wire.close()
         self.browser.keep_cookies(response)
+        self.browser.statuses.append(response.status)
         return Answer(
             response.status, response.headers.get("Location", ""), body.decode(errors="replace")
         )
@@ -95,6 +96,7 @@ class Browser:
     address: str = "203.0.113.7"
     cookies: dict[str, str] = field(default_factory=dict)
     patience_s: float = PATIENCE_S
+    statuses: list[int] = field(default_factory=list)  # of every answer, in order
 
     def get(self, path: str) -> Answer:
         """Open a page, following where it leads."""

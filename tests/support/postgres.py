@@ -128,8 +128,36 @@ def server() -> Server:
     ready = folder / "ready.json"
     with _locked(folder / "start.lock"):
         if not ready.exists():
-            _start_keeper(folder, ready)
+            _start_keeper(folder, ready, _runner())
     return Server(json.loads(ready.read_text())["url"], folder)
+
+
+@contextmanager
+def own() -> Iterator[Server]:
+    """Lend a server that nobody else uses, so that it may be hurt; it is gone afterwards.
+
+    Unlike the shared one it keeps what it has acknowledged when its processes are killed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"emerge-{os.getuid()}-own-", dir=_base()))
+    leash = subprocess.Popen(  # ends with us, however we end; the keeper watches it
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    )
+    try:
+        _start_keeper(folder, folder / "ready.json", leash.pid)
+        server = Server(json.loads((folder / "ready.json").read_text())["url"], folder)
+        for statement in ("ALTER SYSTEM SET synchronous_commit = on", "SELECT pg_reload_conf()"):
+            server._run(sql.SQL(statement).format())  # type: ignore[arg-type]
+        yield server
+    finally:
+        leash.kill()
+        leash.communicate()
+
+
+def crash(server: Server) -> None:
+    """Kill one of the server's own processes: it ends every connection and recovers."""
+    postmaster = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
+    children = psutil.Process(postmaster).children()
+    next(c for c in children if "background writer" in " ".join(c.cmdline())).kill()
 
 
 def keep(folder: Path, watched: int) -> None:
@@ -158,9 +186,9 @@ def keep(folder: Path, watched: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_keeper(folder: Path, ready: Path) -> None:
+def _start_keeper(folder: Path, ready: Path, watched: int) -> None:
     log = folder / "keeper.log"
-    command = [sys.executable, "-m", "tests.support.postgres", str(folder), str(_runner())]
+    command = [sys.executable, "-m", "tests.support.postgres", str(folder), str(watched)]
     with log.open("w") as words:
         # In a session of its own: a Ctrl-C meant for the tests must not stop it before them.
         keeper = subprocess.Popen(
@@ -185,7 +213,7 @@ def _run_folder() -> Path:
     Directly under /tmp, because a socket's path may have no more than about 100 letters and the
     server's system user must be able to enter.
     """
-    base = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
+    base = _base()
     name = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{_runner()}-{_born(_runner())}"
     folder = base / f"emerge-{os.getuid()}-{name[:24]}"
     with contextlib.suppress(FileExistsError):
@@ -193,6 +221,10 @@ def _run_folder() -> Path:
     if folder.stat().st_uid != os.getuid():
         raise NoPostgres(f"{folder} belongs to somebody else")
     return folder
+
+
+def _base() -> Path:
+    return Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
 
 
 def _runner() -> int:
