@@ -11,7 +11,7 @@ from scheduler.accounts import models as _accounts  # noqa: F401  every table mu
 from scheduler.audit import models as _audit  # noqa: F401
 from scheduler.booking import models as _booking  # noqa: F401
 from scheduler.clinic import models as _clinic  # noqa: F401
-from scheduler.core.db import db, prepare
+from scheduler.core.db import close_quietly, db, prepare
 from scheduler.core.sealed import keyring
 from scheduler.messaging import models as _messaging  # noqa: F401
 from scheduler.patients import models as _patients  # noqa: F401
@@ -43,6 +43,7 @@ def create_app(config: Config) -> Flask:
     if config.database_url.startswith("sqlite:///"):
         _make_room_for(Path(config.database_url.removeprefix("sqlite:///")))
     db.init_app(app)
+    app.teardown_appcontext(close_quietly)  # runs before the extension's own, which would raise
     with app.app_context():
         prepare(db.engine)
     web.join(app, config)

@@ -7,6 +7,7 @@ that turns to writing fails with "database is locked"), foreign keys on each con
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
@@ -23,6 +24,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
+
+log = logging.getLogger(__name__)
 
 STATEMENT_TIMEOUT_MS = 15_000
 IDLE_IN_TRANSACTION_MS = 30_000
@@ -237,6 +240,20 @@ def queue_up(*names: str) -> None:
 def let_go() -> None:
     """End the reading transaction, so that nothing is held while something slow is done."""
     db.session.rollback()
+
+
+def close_quietly(_: BaseException | None = None) -> None:
+    """Give the session's connection back at the end of a request, broken or not.
+
+    What was answered stands: a connection that the database dropped meanwhile cannot be rolled
+    back any more, and must not turn a page that is ready into a bare error.
+    """
+    try:
+        db.session.remove()
+    except sa.exc.DBAPIError as error:
+        log.error("connection lost at the end of a request: %s", type(error).__name__)
+        db.session.registry().invalidate()
+        db.session.registry.clear()
 
 
 @event.listens_for(Session, "before_flush")
