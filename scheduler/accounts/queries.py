@@ -69,6 +69,12 @@ def find_session(token: str, *, now: datetime) -> OpenSession | None:
     )
 
 
+def has_lapsed(token: str, *, now: datetime) -> bool:
+    """Say whether a session ran out without having been ended yet."""
+    row = db.session.execute(_OPEN, {"token_hash": tokens.digest(token, "staff-session")}).first()
+    return row is not None and rules.is_over(row.started_at, row.last_used_at, now=now)
+
+
 def owner_of(token: str) -> int | None:
     """Return the number of whoever had the session `token` opens, be it over or not."""
     return db.session.scalar(

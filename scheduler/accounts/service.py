@@ -257,6 +257,18 @@ def end_session(session_id: int, *, actor: str, now: datetime) -> None:
     audit.record("staff.signed-out", actor, actor=actor, now=now, session=session_id)
 
 
+def end_lapsed(token: str, *, now: datetime) -> None:
+    """Close for good a session that ran out: a clock that is put back must not open it again."""
+    db.session.execute(
+        update(StaffSession)
+        .where(
+            StaffSession.token_hash == tokens.digest(token, "staff-session"),
+            StaffSession.ended_at.is_(None),
+        )
+        .values(ended_at=now)
+    )
+
+
 def _end_sessions(person: Staff, *, now: datetime) -> None:
     db.session.execute(
         update(StaffSession)

@@ -121,10 +121,18 @@ def insist(act: Act) -> None:
         raise Forbidden("Your role does not include this. Please ask a colleague who may do it.")
 
 
+def _end_for_good(token: object) -> None:
+    now = clock.now()
+    if isinstance(token, str) and accounts_queries.has_lapsed(token, now=now):
+        with transaction():
+            accounts.end_lapsed(token, now=now)
+
+
 def _sign_in_first() -> ResponseReturnValue:
     ended = session.pop("_user_id", None)
     if ended:
         session["signed_out"] = True  # so that the page can say why
+        _end_for_good(ended)
     if login.is_poll() or "X-Fragment" in request.headers:
         return answer(
             401,

@@ -150,6 +150,40 @@ def test_a_session_in_use_is_over_after_12_hours(signed_in: SignIn, clock: Stopp
     assert client.get("/desk").status_code == 303
 
 
+def test_a_session_that_ran_out_stays_over_when_the_clock_is_put_back(
+    app: Flask, signed_in: SignIn, clock: StoppedClock
+) -> None:
+    client = signed_in()
+    cookie = client.get_cookie("emerge")
+    assert cookie
+    clock.advance(days=1)
+    assert client.get("/desk").status_code == 303
+    clock.advance(days=-1)
+
+    again = app.test_client()
+    again.set_cookie("emerge", cookie.value)
+
+    assert again.get("/desk").status_code == 303
+
+
+def test_without_its_end_written_down_it_would_open_again(
+    app: Flask, signed_in: SignIn, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control."""
+    monkeypatch.setattr("scheduler.accounts.service.end_lapsed", lambda *_, **__: None)
+    client = signed_in()
+    cookie = client.get_cookie("emerge")
+    assert cookie
+    clock.advance(days=1)
+    client.get("/desk")
+    clock.advance(days=-1)
+
+    again = app.test_client()
+    again.set_cookie("emerge", cookie.value)
+
+    assert again.get("/desk").status_code == 200
+
+
 def test_signing_out_ends_the_session_on_the_server_too(app: Flask, signed_in: SignIn) -> None:
     client = signed_in()
     cookie = client.get_cookie("emerge")
