@@ -76,6 +76,18 @@ HARNESSES = (
         alone=True,
     ),
     Harness(
+        "Ten minutes of kills, crashes, pauses and full disks: what was acknowledged is kept",
+        "tests/races/test_history.py tests/core/test_db.py",
+        "five doctored histories are noticed",
+        alone=True,
+    ),
+    Harness(
+        "The clock jumps an hour and a day to and fro: nothing lost, doubled or signed in again",
+        "tests/races/test_clock_jumps.py tests/web/desk/test_sign_in.py",
+        "a session whose end is not written down opens again",
+        alone=True,
+    ),
+    Harness(
         "Each (state, event) pair does what the table says",
         "tests/booking/test_verbs.py",
         "pairs outside the table must be refused",

@@ -7,6 +7,7 @@ the product itself has no such switch.
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -118,6 +119,24 @@ class Served:
     def _signal(one: psutil.Process, what: signal.Signals) -> None:
         with suppress(psutil.NoSuchProcess):
             one.send_signal(what)
+
+
+@contextmanager
+def working(served: Served) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker beside a served app, with the same experiment in it."""
+    app = "tests.support.wrapped" if served.experiment else "wsgi"
+    command = [sys.executable, "-m", "flask", "--app", app, "worker"]
+    with (served.folder / "worker.log").open("ab") as log:
+        worker = subprocess.Popen(command, cwd=ROOT, env=served.environment, stdout=log, stderr=log)
+    try:
+        yield worker
+    finally:
+        worker.terminate()
+        try:
+            worker.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
 
 
 @contextmanager
