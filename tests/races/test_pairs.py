@@ -302,7 +302,7 @@ def test_without_lock_and_law_both_win(
     ways = Ways(keep, site_id)
     deeds = [ways.booking(), ways.back_from_cancelled()]
     monkeypatch.setattr(booking, "lock", lambda _: None)
-    monkeypatch.setattr("scheduler.booking.allocation.busy_claims", lambda *_, **__: [])
+    monkeypatch.setattr("scheduler.booking.allocation.clear", lambda *_, **__: [])
 
     assert at_once(app, deeds) == ["done", "done"]
     with keep():

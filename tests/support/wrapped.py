@@ -20,26 +20,27 @@ import wsgi
 from scheduler.booking import allocation, forms
 from scheduler.booking import service as booking
 from scheduler.core import clock
+from scheduler.plans import service as plans
 
 FOLDER = Path(os.environ.get("EXPERIMENT_FOLDER", "."))
 STALE_S = 2.0
 
 
 def stale_look() -> None:
-    """Take the lock away and look at what was taken a moment ago: check, and then insert."""
-    look: Callable[..., list[Any]] = allocation.busy_claims
-    seen: dict[tuple[Any, ...], tuple[float, list[Any]]] = {}
+    """Take the lock away, and do not see what was taken a moment ago: check, and then insert."""
+    look: Callable[..., list[Any]] = allocation.clear
+    first_seen: dict[int, float] = {}
 
-    def remembered(lanes: Any, since: datetime, until: datetime, **how: Any) -> list[Any]:
-        key = (tuple(lanes[:4]), since)
-        then, found = seen.get(key, (0.0, []))
-        if time.monotonic() - then > STALE_S:
-            found = look(lanes, since, until, **how)
-            seen[key] = (time.monotonic(), found)
-        return found
+    def a_moment_ago(*where: Any, **how: Any) -> list[Any]:
+        now = time.monotonic()
+        return [
+            claim
+            for claim in look(*where, **how)
+            if now - first_seen.setdefault(claim.claim_id, now) > STALE_S
+        ]
 
-    allocation.busy_claims = remembered  # type: ignore[assignment]
-    booking.lock = lambda _: None  # type: ignore[assignment]
+    allocation.clear = a_moment_ago  # type: ignore[assignment]
+    booking.lock = plans.lock = lambda _: None  # type: ignore[assignment]
 
 
 def forgotten_forms() -> None:
