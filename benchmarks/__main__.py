@@ -30,7 +30,7 @@ def main(asked: list[str]) -> int:
         sections.append(PARTS[name]())
         print(f"({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
         if not asked:  # after each part, so that what was found is not lost with what was not
-            page.write(sections)
+            page.write(sections, missing=list(PARTS)[len(sections) :])
     return 0
 
 

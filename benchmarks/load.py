@@ -53,9 +53,10 @@ class Answer:
 
 @dataclass
 class Browser:
-    """Somebody's browser: cookies, one connection, and the form's token from the last page."""
+    """Somebody's browser: its cookies, one connection, and where on the net it is."""
 
     port: int
+    address: str = ""
     cookies: dict[str, str] = field(default_factory=dict)
     _line: HTTPConnection | None = None
 
@@ -83,6 +84,7 @@ class Browser:
         kept = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         lines = ["Accept: text/html", "Accept-Language: en-US"]
         lines += [f"Cookie: {kept}"] if kept else []
+        lines += [f"X-Forwarded-For: {self.address}"] if self.address else []
         return lines + (["Content-Type: application/x-www-form-urlencoded"] if form else [])
 
     def _send(self, method: str, path: str, body: str | None) -> Answer:

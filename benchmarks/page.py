@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -56,8 +57,8 @@ class Section:
         print(f"{'reached' if reached else 'MISSED'}: {database}, {what}: {figure} ({target})")
 
 
-def write(sections: list[Section]) -> None:
-    """Write the page."""
+def write(sections: list[Section], *, missing: Sequence[str] = ()) -> None:
+    """Write the page; `missing` names the parts of the run that have not ended."""
     verdicts = [v for section in sections for v in section.verdicts]
     missed = sum(not v.reached for v in verdicts)
     lines = [
@@ -69,6 +70,11 @@ def write(sections: list[Section]) -> None:
         "",
         _machine(),
         "",
+        *(
+            [f"**Not in this run, which was stopped: {', '.join(missing)}.**", ""]
+            if missing
+            else []
+        ),
         f"## Reached: {len(verdicts) - missed} of {len(verdicts)}",
         "",
         *_table(

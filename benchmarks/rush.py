@@ -21,9 +21,9 @@ OVERLAPS = sa.text(
 )
 WORDS = f"""
 A clinic with one caller. {CROWD} visitors have filled in the same form for the same time, each
-in a browser with its own cookies; all requests are sent but for their last byte, and the last
-bytes follow in one loop. {SLOTS} times, one after the other. A loser's page must offer other
-times. Counted in the database.
+in a browser with its own cookies and address; all requests are sent but for their last byte,
+and the last bytes follow in one loop. {SLOTS} times, one after the other. A loser's page must
+offer other times. Counted in the database.
 """
 HEAD = (
     "database",
@@ -46,7 +46,7 @@ def run() -> Section:
             with serving.room(url):
                 built = workload.build(today=datetime.now(workload.ZONE).date(), people=1, booked=0)
             with serving.server(url) as port:
-                crowd = [Browser(port) for _ in range(CROWD)]
+                crowd = [Browser(port, f"198.18.{place}.1") for place in range(CROWD)]
                 starts = [start for free in built.free.values() for start in free][:SLOTS]
                 rounds = [_round(port, crowd, start, number) for number, start in enumerate(starts)]
             with serving.room(url):

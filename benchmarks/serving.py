@@ -77,6 +77,7 @@ def server(url: str, *, spans: Path | None = None) -> Iterator[int]:
         "SECRET_KEY": "a-secret-for-tests-only-0123456789abcdef",
         "EMERGE_KEYS": databases.KEYS,
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "TRUSTED_PROXIES": "1",  # a proxy stands before every clinic's server
         "BENCH_SPANS": str(spans or ""),
     }
     command = [
