@@ -88,6 +88,11 @@ HARNESSES = (
         alone=True,
     ),
     Harness(
+        "Odd dates as people type them: leap days, turns of the year, two-digit years",
+        "tests/web/portal/test_dates.py",
+        "days that a year has not are refused",
+    ),
+    Harness(
         "Each (state, event) pair does what the table says",
         "tests/booking/test_verbs.py",
         "pairs outside the table must be refused",

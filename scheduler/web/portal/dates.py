@@ -1,6 +1,7 @@
 """Dates as people type them."""
 
 import re
+from calendar import isleap
 from datetime import date
 
 from babel import Locale
@@ -52,10 +53,17 @@ def _whole(month: int, day: int, year: int | None, today: date, typed: str) -> d
     try:
         if year is not None:
             return date(year + 2000 if year < 100 else year, month, day)
+        if (month, day) == (2, 29):
+            return _next_leap_day(today)
         this_year = date(today.year, month, day)
         return this_year if this_year >= today else date(today.year + 1, month, day)
     except ValueError:
         raise NotADate(typed) from None
+
+
+def _next_leap_day(today: date) -> date:
+    years = (y for y in range(today.year, today.year + 9) if isleap(y))  # 8 apart at most
+    return next(leap for y in years if (leap := date(y, 2, 29)) >= today)
 
 
 def _by_name(text: str) -> tuple[int, int, int | None] | None:
