@@ -21,6 +21,8 @@ class Act(enum.StrEnum):
 
     SEE_DESK = "see-desk"  # times, contacts, readiness
     BOOK = "book"  # book, move, cancel, check in, schedule an approved plan
+    BEND_TIMES = "bend-times"  # book sooner or later than usual, with a reason
+    BEND_RATIO = "bend-ratio"  # have a nurse watch one more than usual, with a reason
     ANSWER = "answer"  # texts, tasks, linking enquirers
     SEE_CLINICAL = "see-clinical"  # scores, notes, screening
     RECORD_SESSION = "record-session"  # and sign safe-to-go, with the skill
@@ -35,8 +37,8 @@ class Act(enum.StrEnum):
     READ_AUDIT = "read-audit"
 
 
-_DESK = frozenset({Act.SEE_DESK, Act.BOOK, Act.ANSWER})
-_NURSE = _DESK | {Act.SEE_CLINICAL, Act.RECORD_SESSION}
+_DESK = frozenset({Act.SEE_DESK, Act.BOOK, Act.BEND_TIMES, Act.ANSWER})
+_NURSE = _DESK | {Act.SEE_CLINICAL, Act.RECORD_SESSION, Act.BEND_RATIO}
 ALLOWED: dict[Role, frozenset[Act]] = {
     Role.FRONT_DESK: _DESK,
     Role.NURSE: _NURSE,

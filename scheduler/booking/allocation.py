@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, select
 from scheduler.availability import grid as bits
 from scheduler.availability.grid import STEP
 from scheduler.availability.lanes import Piece, place
-from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken, WrongState
+from scheduler.booking.errors import AtRatio, NotOffered, PatientBusy, SlotTaken, WrongState
 from scheduler.booking.models import Claim, Hold
 from scheduler.booking.offers import (
     LOOK_BACK,
@@ -27,8 +27,9 @@ from scheduler.booking.offers import (
     window_of,
 )
 from scheduler.booking.reasons import sentence, time_against
+from scheduler.clinic import places as clinic_places
 from scheduler.clinic import supply as clinic_supply
-from scheduler.clinic.models import NeedKind, Resource
+from scheduler.clinic.models import Lane, NeedKind, Resource
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
 from scheduler.core.db import db, table_of
 from scheduler.core.timespan import TimeSpan, day_span
@@ -62,6 +63,7 @@ _CLAIMS = (
     .order_by(_claim.starts_at, _claim.id)
 )
 
+_NO_LANE = -1
 TAKEN = "That time has just been taken. Please choose another."
 
 
@@ -76,6 +78,7 @@ class Wish:
     chair_id: int | None = None
     patient_resource_id: int | None = None
     patient_lane: int | None = None
+    beyond_ratio: bool = False  # a nurse may watch one more than usual for it
 
     @property
     def stay(self) -> TimeSpan:
@@ -228,15 +231,79 @@ def choose(
     except SlotTaken:
         if audience is Audience.ONLINE:
             raise
-        raise SlotTaken(_in_words(wish, room) or TAKEN) from None
+        chosen = _beyond_ratio(wish, room, step, busy, now=now)
     rewrite(chosen.moved)
     return chosen.choices
 
 
-def allocate(
+def _beyond_ratio(
     wish: Wish, room: Room, step: int, busy: Sequence[Busy], *, now: datetime
 ) -> Allocation:
+    """Return what a wish takes when the least busy nurse who is there watches one more.
+
+    Raises:
+        AtRatio: that would do, and nobody has allowed it.
+        SlotTaken: something else is in the way as well.
+    """
+    need = wish.offering.need(NeedKind.PERSON)
+    there = _there(wish, need, room, step) if need is not None and not need.all_lanes else []
+    words = _in_words(wish, room) or TAKEN
+    if need is None or not there:
+        raise SlotTaken(words)
+    nurse = min(there, key=lambda p: (sum(b.lane_id in p.lanes for b in busy), p.id))
+    try:
+        chosen = allocate(wish, room, step, busy, now=now, nurse_lane=_NO_LANE)
+    except SlotTaken:
+        raise SlotTaken(words) from None
+    if not wish.beyond_ratio:
+        raise AtRatio(words)
+    lane = _extra_lane(nurse, wish.span(need), now=now)
+    return Allocation(
+        [replace(c, lane_id=lane) if c.lane_id == _NO_LANE else c for c in chosen.choices],
+        chosen.moved,
+    )
+
+
+def _there(wish: Wish, need: Need, room: Room, step: int) -> list[Unit]:
+    """Return who may do it and is here throughout, however many they watch."""
+    window = window_of(need, step) & room.grid.all
+    return [
+        p
+        for p in wish.site.with_skill(need.skill)
+        if wish.person_id in (None, p.id) and not window & ~room.is_here(p)
+    ]
+
+
+def _extra_lane(nurse: Unit, span: TimeSpan, *, now: datetime) -> int:
+    """Return a lane of a nurse that is offered to nobody, free in a span; made when there is none.
+
+    The nurse's row is locked, so nobody else chooses it meanwhile.
+    """
+    taken = select(Claim.id).where(
+        Claim.lane_id == Lane.id, Claim.starts_at < span.end, Claim.ends_at > span.start
+    )
+    free = db.session.scalar(
+        select(Lane.id)
+        .where(Lane.resource_id == nurse.id, Lane.retired_at.is_not(None), ~taken.exists())
+        .order_by(Lane.id)
+        .limit(1)
+    )
+    return free if free is not None else clinic_places.add_extra_lane(nurse.id, now=now)
+
+
+def allocate(
+    wish: Wish,
+    room: Room,
+    step: int,
+    busy: Sequence[Busy],
+    *,
+    now: datetime,
+    nurse_lane: int | None = None,
+) -> Allocation:
     """Return which lanes a wish takes at a step, and which claims make way. Reads nothing.
+
+    Args:
+        nurse_lane: The lane of the person it needs, when that is decided already.
 
     Raises:
         NotOffered: nobody who may do it works there.
@@ -248,6 +315,8 @@ def allocate(
             _chair(found, wish, need, room, step, busy, now=now)
         elif need.kind is NeedKind.STARTS:
             found.choices.append(_start(wish, need, room, step))
+        elif nurse_lane is not None:
+            found.choices.append(Choice(nurse_lane, wish.span(need)))
         else:
             _person(found, wish, need, room, step, busy, now=now)
     if wish.patient_lane is not None:

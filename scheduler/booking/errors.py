@@ -29,6 +29,18 @@ class SlotTaken(Refusal):
         self.alternatives = alternatives
 
 
+class AtRatio(SlotTaken):
+    """Everything is free, but each nurse who is there watches as many as usual already."""
+
+    code = "at-ratio"
+
+
+class SoftRule(Refusal):
+    """It breaks a rule that may be set aside with a reason: notice, or horizon."""
+
+    code = "soft-rule"
+
+
 class PatientBusy(Refusal):
     """This person has another appointment then: nobody is in two places."""
 

@@ -245,6 +245,7 @@ def book(
     authority: tuple[Authority, str, str | None] | None = None,
     spacing_reason: str | None = None,
     note: str | None = None,
+    beyond_ratio: bool = False,
     notify: bool = True,
 ) -> Appointment:
     """Book a start at once: appointment, claims, audit and messages in the caller's transaction.
@@ -252,6 +253,7 @@ def book(
     Args:
         authority: For an infusion: what entitles it, as (kind, "clearance:12", reason).
         spacing_reason: Why it may lie closer to another infusion than usual.
+        beyond_ratio: Whether a nurse may watch one more than usual; for soft.note afterwards.
         notify: Whether the patient is to be told; without it they count as told.
 
     Raises:
@@ -261,7 +263,13 @@ def book(
         TooClose: another infusion of theirs is within two days, and there is no reason.
     """
     wish = _wish(
-        service, site_id, starts_at, patient=patient, person_id=person_id, chair_id=chair_id
+        service,
+        site_id,
+        starts_at,
+        patient=patient,
+        person_id=person_id,
+        chair_id=chair_id,
+        beyond_ratio=beyond_ratio,
     )
     if wish.offering.needs_authority and authority is None:
         raise NoAuthority("This visit needs a clinician's clearance or an approved plan first.")
@@ -293,6 +301,7 @@ def move(
     now: datetime,
     audience: Audience = Audience.DESK,
     spacing_reason: str | None = None,
+    beyond_ratio: bool = False,
     notify: bool = True,
 ) -> Appointment:
     """Give an appointment another time, place or person; all of it or nothing.
@@ -310,6 +319,7 @@ def move(
         patient=appointment.patient,
         person_id=person_id,
         chair_id=chair_id,
+        beyond_ratio=beyond_ratio,
     )
     here = _wish(appointment.service_code, appointment.site_id, appointment.starts_at)
     lock(candidates(wish) | candidates(here))
@@ -540,6 +550,7 @@ def _wish(
     patient: Patient | None = None,
     person_id: int | None = None,
     chair_id: int | None = None,
+    beyond_ratio: bool = False,
 ) -> Wish:
     supply = clinic_supply.current()
     site = supply.sites.get(site_id)
@@ -557,6 +568,7 @@ def _wish(
         chair_id=chair_id,
         patient_resource_id=patient.resource_id if patient else None,
         patient_lane=lane,
+        beyond_ratio=beyond_ratio,
     )
 
 
@@ -601,7 +613,7 @@ def _with_alternatives(
         now=now,
         audience=audience,
     )
-    return SlotTaken(refusal.message, near)
+    return type(refusal)(refusal.message, near)
 
 
 def _book(

@@ -212,12 +212,19 @@ def keep(
     db.session.refresh(appointment, with_for_update={"of": Appointment})
     if appointment.version != version:
         raise Overtaken(who_changed(appointment))
+    if not keep_from_start(appointment, reason, actor=actor, now=now):
+        raise WrongState("This appointment has its place again. There is nothing to decide.")
+    return appointment
+
+
+def keep_from_start(appointment: Appointment, reason: str, *, actor: str, now: datetime) -> bool:
+    """Keep knowingly what was booked although it has no usual place; say whether that was so."""
     hit = _hit_of(appointment, now=now)
     if hit is None:
-        raise WrongState("This appointment has its place again. There is nothing to decide.")
+        return False
     task = _ask(hit, actor=actor, now=now)
     tasks.close(task.id, KEPT + reason, version=task.version, actor=actor, now=now)
-    return appointment
+    return True
 
 
 def could_take_over(hit: Hit, *, now: datetime) -> list[Unit]:

@@ -205,6 +205,18 @@ def set_lanes(resource: Resource, count: int, *, now: datetime) -> None:
     db.session.flush()
 
 
+def add_extra_lane(resource_id: int, *, now: datetime) -> int:
+    """Give a person a lane that nothing offers, for one visit beyond their number; return its id.
+
+    The caller holds the row of the resource.
+    """
+    lanes = db.session.scalars(select(Lane.number).where(Lane.resource_id == resource_id)).all()
+    lane = Lane(resource_id=resource_id, number=max(lanes, default=0) + 1, retired_at=now)
+    db.session.add(lane)
+    db.session.flush()
+    return lane.id
+
+
 def resource(number: int, kind: ResourceKind) -> Resource:
     """Return a chair or person, in use or not.
 

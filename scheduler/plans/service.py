@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 
-from scheduler.booking import merging, queries
+from scheduler.booking import merging, queries, soft
 from scheduler.booking import service as booking
 from scheduler.booking.allocation import everything_at, lock
 from scheduler.booking.errors import NoAuthority
 from scheduler.booking.models import Appointment, Authority
 from scheduler.booking.offers import Audience
+from scheduler.booking.soft import Excuse
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
@@ -64,6 +65,7 @@ def book_first_infusion(
     chair_id: int | None = None,
     chat_at: tuple[int, datetime] | None = None,
     override: Override | None = None,
+    excuse: Excuse | None = None,
     note: str | None = None,
     notify: bool = True,
 ) -> FirstBooked:
@@ -73,14 +75,17 @@ def book_first_infusion(
         chat_at: (site, moment) of the chat; else the free time nearest to three days after, and
             when there is none within its days, the chat is left due and on the desk's list.
         override: A clinician's word for a time too close to another infusion.
+        excuse: Why notice, horizon or a nurse's number may be set aside.
 
     Raises:
+        SoftRule, AtRatio: one of these is in the way, and there is no excuse.
         NotCleared: there is no clearance, or an answer changed since it was signed.
         OutsideWindow: `chat_at` is not in the days after the infusion.
         NotOffered, SlotTaken, PatientBusy, TooClose: as for any booking.
     """
     _lock_all(patient)
     cleared = clearance.require(patient)
+    broken = soft.insist(ServiceCode.FIRST_INFUSION, starts_at, excuse, now=now)
     infusion = booking.book(
         ServiceCode.FIRST_INFUSION,
         site_id,
@@ -95,8 +100,10 @@ def book_first_infusion(
             patient, ServiceCode.FIRST_INFUSION, site_id, starts_at, override, actor=actor, now=now
         ),
         note=note,
+        beyond_ratio=excuse is not None and excuse.sets_aside(soft.Rule.RATIO),
         notify=notify,
     )
+    soft.note(infusion, broken, excuse, actor=actor, now=now)
     owed = followups.owe(infusion)
     if chat_at is not None and not owed.due_from <= chat_at[1] < owed.due_until:
         raise OutsideWindow("The chat belongs in the days after the visit.", field="chat")
@@ -134,6 +141,7 @@ def book(
     chair_id: int | None = None,
     authority: safety.Grant | None = None,
     override: Override | None = None,
+    excuse: Excuse | None = None,
     note: str | None = None,
     notify: bool = True,
 ) -> Appointment:
@@ -144,11 +152,14 @@ def book(
     Args:
         override: A clinician's word for an infusion too close to another; also its authority
             when there is no other.
+        excuse: Why notice, horizon or a nurse's number may be set aside.
 
     Raises:
+        SoftRule, AtRatio: one of these is in the way, and there is no excuse.
         NoAuthority, NotCleared: nothing entitles the infusion.
         TooClose: another infusion is nearer than the protocol allows.
     """
+    broken = soft.insist(service, starts_at, excuse, now=now)
     spacing = None
     if service in safety.INFUSIONS:
         _lock_all(patient)
@@ -168,8 +179,10 @@ def book(
         authority=authority,
         spacing_reason=spacing,
         note=note,
+        beyond_ratio=excuse is not None and excuse.sets_aside(soft.Rule.RATIO),
         notify=notify,
     )
+    soft.note(made, broken, excuse, actor=actor, now=now)
     if service is ServiceCode.FIRST_INFUSION:
         followups.owe(made)
     elif service is ServiceCode.CHAT:
@@ -205,6 +218,7 @@ def move(
     audience: Audience = Audience.DESK,
     reason: str | None = None,
     override: Override | None = None,
+    excuse: Excuse | None = None,
     is_undo: bool = False,
     notify: bool = True,
 ) -> Appointment:
@@ -215,10 +229,12 @@ def move(
     Args:
         reason: Why a planned visit, or a chat, may leave its window.
         override: A clinician's word for a time too close to another infusion.
+        excuse: Why notice, horizon or a nurse's number may be set aside; asked of staff only.
         is_undo: Put back where it was moments ago: what excused that place then still does.
 
     Raises:
         OutsideWindow: it would leave its window, and there is no reason.
+        SoftRule, AtRatio: what `excuse` is for, and there is none.
         TooClose: another infusion is nearer than the protocol allows.
         NotInOrder: the infusion was started.
         Overtaken, WrongState, NotOffered, SlotTaken, PatientBusy: as in the book.
@@ -226,8 +242,13 @@ def move(
     _lock_all(appointment.patient)
     if starts_at != appointment.starts_at:
         chair.refuse_if_started(appointment)
+    broken: list[soft.Rule] = []
     if is_undo:
         reason = reason or PUT_BACK
+    elif audience is Audience.DESK:
+        broken = soft.insist(
+            appointment.service_code, starts_at, excuse, now=now, was=appointment.starts_at
+        )
     visit = visits.find_for(appointment.id)
     if visit is not None:
         outside = visits.check_window(visit, starts_at, reason)
@@ -259,8 +280,10 @@ def move(
             actor=actor,
             now=now,
         ),
+        beyond_ratio=excuse is not None and excuse.sets_aside(soft.Rule.RATIO),
         notify=notify,
     )
+    soft.note(moved, broken, excuse, actor=actor, now=now)
     if visit is not None:
         db.session.refresh(visit)
         if visits.is_inside(visit, starts_at):

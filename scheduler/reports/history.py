@@ -62,6 +62,8 @@ def who(actor: str) -> str:
 
 
 def _what(entry: AuditEntry) -> str:
+    if entry.action == "appointment.rule-set-aside":
+        return f"set a rule aside: {entry.detail.get('reason', '')}"
     if entry.action != "appointment.move":
         return _SAID.get(entry.action, entry.action)
     before, after = entry.detail.get("before") or {}, entry.detail.get("after") or {}

@@ -21,6 +21,8 @@ NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
         (Act.RECORD_SESSION, {Role.NURSE, Role.CLINICIAN}),
         (Act.SEE_CLINICAL, {Role.NURSE, Role.CLINICIAN}),
         (Act.BOOK, {Role.FRONT_DESK, Role.NURSE, Role.CLINICIAN}),
+        (Act.BEND_TIMES, {Role.FRONT_DESK, Role.NURSE, Role.CLINICIAN}),
+        (Act.BEND_RATIO, {Role.NURSE, Role.CLINICIAN}),
         (Act.CHANGE_STAFF, {Role.ADMIN}),
     ],
 )

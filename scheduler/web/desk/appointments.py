@@ -221,6 +221,7 @@ def move(public_id: str) -> ResponseReturnValue:
     try:
         target = _target(book.by_public_id(public_id), form)
         word = signing.override()
+        excuse = signing.excuse()
         return _do(
             public_id,
             lambda a, actor, now: plans.move(
@@ -234,6 +235,7 @@ def move(public_id: str) -> ResponseReturnValue:
                 now=now,
                 reason=(form.reason.data or "").strip() or None,
                 override=word.as_override() if word else None,
+                excuse=excuse,
                 notify=bool(form.notify.data),
             ),
             f"Moved to {_words(target.starts_at, target.site)}.",

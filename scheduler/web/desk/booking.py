@@ -28,7 +28,7 @@ from scheduler.patients import service as people
 from scheduler.patients.models import Patient
 from scheduler.plans import service as plans
 from scheduler.web import display, login
-from scheduler.web.desk import looks
+from scheduler.web.desk import looks, signing
 from scheduler.web.desk.rooms import say
 from scheduler.web.fields import (
     DayField,
@@ -151,6 +151,7 @@ def _book(
          asked.service.value, str(form.start.data), str(asked.person))
     )  # fmt: skip
     known = patient.id if patient else None
+    excuse = signing.excuse()
     with transaction() as session:
         earlier = used_forms.earlier_result(once, body, now=now) if once else None
         if earlier:
@@ -175,6 +176,7 @@ def _book(
             actor=actor,
             now=now,
             person_id=asked.person,
+            excuse=excuse,
             notify=bool(form.notify.data),
         )
         if once:
@@ -232,7 +234,7 @@ def _free(asked: _Asked, *, now: datetime) -> list[Offer]:
         return offers.first_free(
             asked.service,
             site_ids=site_ids,
-            after=asked.day,
+            after=_after(asked, now=now),
             now=now,
             audience=Audience.DESK,
             most=MOST_TIMES,
@@ -248,6 +250,13 @@ def _free(asked: _Asked, *, now: datetime) -> list[Offer]:
         audience=Audience.DESK,
         person_id=asked.person,
     )
+
+
+def _after(asked: _Asked, *, now: datetime) -> date | datetime:
+    """Return from when on the first few are looked for: sooner than usual only when asked for."""
+    usual = now + clinic_supply.current().services[asked.service].notice
+    today = now.astimezone(asked.sites[0].zone).date()
+    return usual if asked.day == today else asked.day
 
 
 def _times(asked: _Asked, *, now: datetime, near: Sequence[Offer] = ()) -> dict[str, object]:

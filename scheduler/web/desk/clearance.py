@@ -154,6 +154,7 @@ def book_first(public_id: str) -> ResponseReturnValue:
         form.validate()
         moment, site = _chosen(form)
         word = signing.override()
+        excuse = signing.excuse()
         with transaction():
             booked = plans.book_first_infusion(
                 patients.by_public_id(public_id),
@@ -162,6 +163,7 @@ def book_first(public_id: str) -> ResponseReturnValue:
                 actor=login.me().actor,
                 now=clock.now(),
                 override=word.as_override() if word else None,
+                excuse=excuse,
                 notify=bool(form.notify.data),
             )
             chat = booked.chat
@@ -299,7 +301,10 @@ def _first_page(public_id: str, form: FirstForm, refusal: Refusal | None = None)
     one = supply.site(str(form.site.data or ""))
     sites = [one] if one else [home, *(s for s in supply.sites.values() if s.id != home.id)]
     today = now.astimezone(home.zone).date()
-    day = max(form.day.data or today, today)
+    usual = now + supply.services[ServiceCode.FIRST_INFUSION].notice
+    # Sooner than usual needs a reason, so it is shown to who asks for that day.
+    after = max(form.day.data, today) if form.day.data else usual
+    day = after if form.day.data else usual.astimezone(home.zone).date()
     form.site.choices = [
         option("any", "Either"),
         *(option(s.code, s.name) for s in supply.sites.values()),
@@ -307,7 +312,7 @@ def _first_page(public_id: str, form: FirstForm, refusal: Refusal | None = None)
     form.site.data, form.day.data = one.code if one else "any", day
     standing = clearance.current(patient)
     near = refusal.alternatives() if isinstance(refusal, SlotTaken) else []
-    free = _free(patient, sites, day, now=now) if standing.holds else []
+    free = _free(patient, sites, after, now=now) if standing.holds else []
     groups: dict[tuple[date, int], list[Offer]] = {}
     for offer in sorted({*free, *near}):
         zone = supply.sites[offer.site_id].zone
@@ -332,7 +337,9 @@ def _first_page(public_id: str, form: FirstForm, refusal: Refusal | None = None)
     return html
 
 
-def _free(patient: Patient, sites: list[SiteSupply], day: date, *, now: datetime) -> list[Offer]:
+def _free(
+    patient: Patient, sites: list[SiteSupply], after: date | datetime, *, now: datetime
+) -> list[Offer]:
     """Return the first free times of each clinic, so that a full one does not hide the other."""
     lane = db.session.scalar(
         db.select(Lane.id).where(Lane.resource_id == patient.resource_id).limit(1)
@@ -342,7 +349,7 @@ def _free(patient: Patient, sites: list[SiteSupply], day: date, *, now: datetime
         found += offers.first_free(
             ServiceCode.FIRST_INFUSION,
             site_ids=[site.id],
-            after=day,
+            after=after,
             now=now,
             audience=Audience.DESK,
             most=MOST_TIMES,

@@ -7,7 +7,9 @@ from flask import request
 from scheduler.accounts import queries as accounts
 from scheduler.accounts import service as door
 from scheduler.accounts.models import Staff
-from scheduler.accounts.rules import LONGEST_PASSWORD
+from scheduler.accounts.rules import LONGEST_PASSWORD, Act
+from scheduler.booking import soft
+from scheduler.booking.soft import Excuse
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid
@@ -57,6 +59,28 @@ def override() -> Word | None:
         raise Invalid("Please say why it may be done.", field="why")
     username = request.form.get("clinician", "").strip() or _my_name()
     return Word(_verified(username, "clinician_password"), reason)
+
+
+def excuse() -> Excuse | None:
+    """Return why the form says a rule may be set aside, and which rules this person may; or None.
+
+    Raises:
+        Invalid: it is too long to be kept.
+    """
+    reason = " ".join(request.form.get("excuse", "").split())
+    if not reason:
+        return None
+    if len(reason) > soft.MOST_WORDS:
+        raise Invalid(f"Use at most {soft.MOST_WORDS} letters.", field="excuse")
+    rules = {rule for rule, act in _MAY_SET_ASIDE.items() if login.me().may(act)}
+    return Excuse(reason, frozenset(rules))
+
+
+_MAY_SET_ASIDE = {
+    soft.Rule.NOTICE: Act.BEND_TIMES,
+    soft.Rule.HORIZON: Act.BEND_TIMES,
+    soft.Rule.RATIO: Act.BEND_RATIO,
+}
 
 
 def _my_name() -> str:

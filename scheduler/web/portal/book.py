@@ -154,6 +154,7 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
         return _details_page(form, place, wrong=[(None, _by_phone(place))], status=422)
     holder = visitor.new_holder()
     try:
+        _refuse_the_late(form, place, start, now=now)
         with transaction():
             appointment = _book_once(form, place, start, holder=holder, now=now)
             token = mint_link(
@@ -177,6 +178,18 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
         return _details_page(form, place, wrong=[(None, refusal.message)], status=refusal.status)
     visitor.open_visit(token, is_booker=True, now=now)
     return redirect(url_for("visit.booked"), code=303)
+
+
+def _refuse_the_late(form: DetailsForm, place: Where, start: datetime, *, now: datetime) -> None:
+    """Refuse at once whose time is gone: in a rush most are, and should keep nobody waiting.
+
+    Raises:
+        SlotTaken: as its name says; whoever is not refused may still meet it in the booking.
+    """
+    kept = _own_hold(form.hold.data)
+    is_kept = kept is not None and kept.starts_at == start
+    if not is_kept and forms.earlier_result(form.token.data or "", form.body(), now=now) is None:
+        best_site(place, start, now=now)
 
 
 def _book_once(

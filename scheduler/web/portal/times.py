@@ -8,6 +8,8 @@ from flask_babel import gettext as _
 
 from scheduler.availability import grid
 from scheduler.booking import offers
+from scheduler.booking.allocation import TAKEN
+from scheduler.booking.errors import SlotTaken
 from scheduler.booking.offers import Audience
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
@@ -163,10 +165,13 @@ def times(
     )
 
 
-def best_site(place: Where, start: datetime, *, now: datetime, but_hold: int | None = None) -> int:
+def best_site(
+    place: Where, start: datetime, *, now: datetime, but_appointment: int | None = None
+) -> int:
     """Return which of the clinics should take a call at `start`: the one with most people free.
 
-    When none is free any answer is right: the booking then says that the time is taken.
+    Raises:
+        SlotTaken: nobody is free at any of them.
     """
     found = offers.find(
         ServiceCode.CALL,
@@ -175,10 +180,12 @@ def best_site(place: Where, start: datetime, *, now: datetime, but_hold: int | N
         until=start + timedelta(minutes=1),
         now=now,
         audience=Audience.ONLINE,
-        but_hold=but_hold,
+        but_appointment=but_appointment,
     )
     best = max(found, key=lambda o: (o.free, -o.site_id), default=None)
-    return best.site_id if best else place.site_ids[0]
+    if best is None:
+        raise SlotTaken(TAKEN)
+    return best.site_id
 
 
 def _starts(

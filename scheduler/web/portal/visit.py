@@ -147,7 +147,7 @@ def change_time() -> ResponseReturnValue:
             plans.move(
                 appointment,
                 starts_at=start,
-                site_id=best_site(place, start, now=now),
+                site_id=best_site(place, start, now=now, but_appointment=appointment.id),
                 version=version,
                 actor=f"patient:{appointment.patient_id}",
                 now=now,

@@ -12,7 +12,7 @@ from scheduler.clinic import supply
 from scheduler.clinic.models import Resource
 from scheduler.core.db import db, transaction
 from tests import make
-from tests.conftest import Keep, SignIn
+from tests.conftest import Keep, SignIn, StoppedClock
 from tests.web.desk.test_people import send
 
 
@@ -128,3 +128,32 @@ def test_a_page_asks_for_the_supply_once_and_so_does_a_writer(app: Flask) -> Non
             assert len(asked) == 3
         finally:
             sa.event.remove(db.engine, "before_cursor_execute", note)
+
+
+def test_a_call_sooner_than_usual_asks_why_once_and_is_booked(
+    signed_in: SignIn, clock: StoppedClock
+) -> None:
+    client = signed_in()
+    clock.set(make.at(9, 0))
+    client = signed_in()
+    form = {
+        "csrf_token": make.form_token(client, "/desk/book"),
+        "given_name": "Ana",
+        "family_name": "Duarte",
+        "mobile": "",
+        "service": "call",
+        "site": "woburn",
+        "start": f"{make.at(10).isoformat()}|woburn",
+        "notify": "y",
+    }
+
+    asked = client.post("/desk/book", data=form)
+    booked = client.post("/desk/book", data=form | {"excuse": "They leave town tonight."})
+    story = client.get(booked.location).text
+
+    assert asked.status_code == 409
+    assert "at least 2 hours ahead" in asked.text
+    assert 'name="excuse"' in asked.text
+    assert 'value="Duarte"' in asked.text
+    assert booked.status_code == 303
+    assert "They leave town tonight." in story
