@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from scheduler.clinic.models import Site
+from scheduler.clinic.models import Lane, Site
 from scheduler.core.db import db
 from scheduler.core.errors import NotFound
 
@@ -22,3 +22,10 @@ def site_called(code: str) -> Site:
     if site is None:
         raise NotFound("We have no clinic of that name.")
     return site
+
+
+def lane_of(resource_id: int) -> int | None:
+    """Return the first lane of a resource: of a patient, the only one."""
+    return db.session.scalar(
+        select(Lane.id).where(Lane.resource_id == resource_id).order_by(Lane.number).limit(1)
+    )

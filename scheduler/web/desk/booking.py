@@ -16,6 +16,7 @@ from scheduler.booking import queries as book
 from scheduler.booking.errors import SlotTaken
 from scheduler.booking.models import Appointment
 from scheduler.booking.offers import Audience, Offer
+from scheduler.clinic import queries as clinic_queries
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import SiteSupply
@@ -84,6 +85,7 @@ class _Asked:
     person: int | None  # None: whoever is free
     day: date
     show: str
+    patient_lane: int | None  # who has something else at a time is not offered it
 
 
 @bp.get("", strict_slashes=False)
@@ -215,6 +217,7 @@ def _asked(typed: Mapping[str, str]) -> _Asked:
     person = read_number(typed.get("person"))
     today = clock.now().astimezone(sites[0].zone).date()
     show = typed.get("show", "")
+    patient = _found(typed.get("patient"))
     return _Asked(
         service=service,
         sites=sites,
@@ -223,6 +226,7 @@ def _asked(typed: Mapping[str, str]) -> _Asked:
         person=person if person in people else None,
         day=max(read_day(typed.get("day")) or today, today),
         show=show if show in SHOWN else "first",
+        patient_lane=clinic_queries.lane_of(patient.resource_id) if patient else None,
     )
 
 
@@ -240,6 +244,7 @@ def _free(asked: _Asked, *, now: datetime) -> list[Offer]:
             most=MOST_TIMES,
             within=LOOK,
             person_id=asked.person,
+            patient_lane=asked.patient_lane,
         )
     return offers.find(
         asked.service,
@@ -249,6 +254,7 @@ def _free(asked: _Asked, *, now: datetime) -> list[Offer]:
         now=now,
         audience=Audience.DESK,
         person_id=asked.person,
+        patient_lane=asked.patient_lane,
     )
 
 

@@ -14,11 +14,12 @@ from scheduler.booking import offers
 from scheduler.booking import queries as book
 from scheduler.booking.errors import SlotTaken
 from scheduler.booking.offers import Audience, Offer
+from scheduler.clinic import queries as clinic_queries
 from scheduler.clinic import supply as clinic_supply
-from scheduler.clinic.models import Lane, ServiceCode
+from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock
-from scheduler.core.db import db, let_go, transaction
+from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal, Stale
 from scheduler.messaging import consent
 from scheduler.patients import queries as patients
@@ -341,9 +342,7 @@ def _free(
     patient: Patient, sites: list[SiteSupply], after: date | datetime, *, now: datetime
 ) -> list[Offer]:
     """Return the first free times of each clinic, so that a full one does not hide the other."""
-    lane = db.session.scalar(
-        db.select(Lane.id).where(Lane.resource_id == patient.resource_id).limit(1)
-    )
+    lane = clinic_queries.lane_of(patient.resource_id)
     found: list[Offer] = []
     for site in sites:
         found += offers.first_free(

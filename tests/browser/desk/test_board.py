@@ -57,6 +57,37 @@ def test_a_card_is_dragged_to_another_chair_and_time_and_back(
     assert starts(app, "Ben") == make.at(11, 30, days=0)
 
 
+def test_a_finger_lifts_a_card_by_resting_on_it_and_a_swipe_does_not(
+    desk_page: OpenPage, app: Flask
+) -> None:
+    page = desk_page(has_touch=True)
+    ben = page.locator('[data-name="Chair 1"] .visit', has_text="Ben Ito")
+    ben.scroll_into_view_if_needed()
+    box = ben.bounding_box()
+    assert box
+    x, y = box["x"] + 20, box["y"] + 20
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *at: tuple[float, float]) -> None:
+        points = [{"x": across, "y": down} for across, down in at]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (x, y))
+    touch("touchMove", (x, y + 30))
+    touch("touchEnd")
+    expect(page.locator(".is-lifted")).to_have_count(0)
+    assert starts(app, "Ben") == make.at(11, 30, days=0)
+
+    touch("touchStart", (x, y))
+    expect(page.locator(".is-lifted").first).to_be_visible()
+    touch("touchMove", (x, y + 36))
+    touch("touchMove", (x, y + 72))  # an hour later
+    touch("touchEnd")
+
+    expect(page.locator("#said")).to_contain_text("Moved to Mon, Mar 2, 12:30 PM.")
+    assert starts(app, "Ben") == make.at(12, 30, days=0)
+
+
 def test_a_card_is_moved_by_keys_alone_and_it_is_spoken(desk_page: OpenPage, app: Flask) -> None:
     page = desk_page()
     page.locator('[data-name="Ines Roy"] .visit', has_text="Ana").focus()
@@ -147,7 +178,7 @@ def test_another_person_or_span_changes_only_the_times(desk_page: OpenPage) -> N
     assert "show=weeks" in page.url
     assert faults(page) == []
     page.get_by_label("Last name").fill("Aziz")
-    page.locator(".time label").first.click()
+    page.locator(".time label").last.click()
     page.get_by_role("button", name="Book", exact=True).click()
     expect(page.locator("#said")).to_have_text("Booked.")
 
@@ -193,3 +224,21 @@ def test_pages_are_accessible_and_never_wider_than_the_screen(
     for path in paths:
         page.goto(path)
         assert faults(page) == [], path
+
+
+def test_single_keys_can_be_switched_off_and_stay_off(desk_page: OpenPage) -> None:
+    page = desk_page()
+
+    page.get_by_role("button", name="Shortcut keys: on").click()
+    page.keyboard.press("n")
+    page.keyboard.press("/")
+    page.reload()
+    off = page.get_by_role("button", name="Shortcut keys: off")
+    expect(off).to_be_visible()
+    expect(page.locator(".top kbd").first).to_be_hidden()
+    page.locator("body").press("n")
+    assert page.url.endswith("/desk")
+
+    off.click()
+    page.locator("body").press("n")
+    page.wait_for_url(re.compile("/desk/book"))

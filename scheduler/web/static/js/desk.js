@@ -5,9 +5,23 @@ document.documentElement.classList.add("with-script");
 const IDLE_MS = 15 * 60 * 1000 + 5000;
 const typing = (node) => node.closest("input, textarea, select, [contenteditable]");
 
+// Single keys can be switched off, for whom they get in the way (speech input, a resting hand).
+const keys = document.querySelector("[data-keys]");
+const keysAreOn = () => localStorage.getItem("shortcut-keys") !== "off";
+function showKeys() {
+  keys.hidden = false;
+  keys.textContent = keysAreOn() ? "Shortcut keys: on" : "Shortcut keys: off";
+  document.documentElement.classList.toggle("no-keys", !keysAreOn());
+}
+keys?.addEventListener("click", () => {
+  localStorage.setItem("shortcut-keys", keysAreOn() ? "off" : "on");
+  showKeys();
+});
+if (keys) showKeys();
+
 // `/` finds, `n` books; only when nobody is typing and no other key is held.
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  if (!keysAreOn() || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   if (event.key === "/") {
     event.preventDefault();
     closePanel();
