@@ -11,6 +11,7 @@ class Event(enum.StrEnum):
 
     CONFIRM = "confirm"
     MOVE = "move"
+    RESEAT = "re-seat"  # another chair or person, nothing else
     ARRIVE = "arrive"
     UNARRIVE = "unarrive"  # undo of arrive
     FULFIL = "fulfil"
@@ -25,6 +26,7 @@ class Event(enum.StrEnum):
 TABLE: dict[tuple[Status, Event], Status] = {
     (Status.BOOKED, Event.CONFIRM): Status.BOOKED,
     (Status.BOOKED, Event.MOVE): Status.BOOKED,
+    (Status.BOOKED, Event.RESEAT): Status.BOOKED,
     (Status.BOOKED, Event.ARRIVE): Status.ARRIVED,
     (Status.BOOKED, Event.FULFIL): Status.FULFILLED,
     (Status.BOOKED, Event.NO_SHOW): Status.NOSHOW,
@@ -32,6 +34,7 @@ TABLE: dict[tuple[Status, Event], Status] = {
     (Status.BOOKED, Event.STRIKE): Status.IN_ERROR,
     (Status.ARRIVED, Event.UNARRIVE): Status.BOOKED,
     (Status.ARRIVED, Event.MOVE): Status.ARRIVED,
+    (Status.ARRIVED, Event.RESEAT): Status.ARRIVED,
     (Status.ARRIVED, Event.FULFIL): Status.FULFILLED,
     (Status.ARRIVED, Event.CANCEL): Status.CANCELLED,
     (Status.FULFILLED, Event.REOPEN): Status.ARRIVED,
@@ -48,6 +51,7 @@ RELEASING = frozenset({Event.CANCEL, Event.NO_SHOW, Event.STRIKE})
 PAST = {
     Event.CONFIRM: "confirmed",
     Event.MOVE: "moved",
+    Event.RESEAT: "reassigned",
     Event.ARRIVE: "checked in",
     Event.UNARRIVE: "taken back from checked in",
     Event.FULFIL: "closed",

@@ -11,13 +11,14 @@ from sqlalchemy.orm import lazyload
 from sqlalchemy.orm.util import identity_key
 
 from scheduler.audit import service as audit
-from scheduler.booking import notices, queries, rules, withdrawal
+from scheduler.booking import notices, queries, rules, seats, withdrawal
 from scheduler.booking.allocation import (
     TAKEN,
     Choice,
     Wish,
     candidates,
     choose,
+    everything_at,
     lock,
     refuse_gone,
 )
@@ -47,6 +48,7 @@ from scheduler.core.db import db, insert_object, insert_rows, table_of, violated
 from scheduler.core.timespan import day_span, wall_text
 from scheduler.core.tokens import public_id
 from scheduler.patients.models import Patient
+from scheduler.tasks import queries as task_queries
 
 #: What visitors may keep of a day, however short it is.
 LEAST_KEPT = 3
@@ -357,6 +359,47 @@ def move(
     return appointment
 
 
+def reseat(
+    appointment: Appointment,
+    *,
+    chair_id: int | None = None,
+    person_id: int | None = None,
+    is_pinned: bool = True,
+    version: int,
+    actor: str,
+    now: datetime,
+) -> Appointment:
+    """Give an appointment another chair or person at its own time; the patient hears nothing.
+
+    One that has begun, or runs late, keeps the time it has by now.
+
+    Args:
+        is_pinned: Whether this very chair was asked for.
+
+    Raises:
+        Overtaken, WrongState: as for `move`.
+        Invalid: neither was named, or it takes none.
+        NotOffered, SlotTaken: its time is over, or they are not free; it stays as it was.
+    """
+    site = clinic_supply.current().sites[appointment.site_id]
+    lock(everything_at([site], appointment.patient.resource_id))
+    _step(appointment, Event.RESEAT, version=version)
+    place = queries.placed([appointment])[0]
+    since = {  # so that it can be undone
+        "chair_id": place.chair_id,
+        "person_id": place.person_id,
+        "is_pinned": any(claim.is_pinned for claim in appointment.claims),
+    }
+    seats.take(appointment, chair_id=chair_id, person_id=person_id, is_pinned=is_pinned, now=now)
+    _changed(
+        appointment, Event.RESEAT, actor=actor, now=now, before=rules.facts(appointment) | since
+    )
+    if any(t.kind == withdrawal.TASK for t in task_queries.open_about(appointment.topic)):
+        withdrawal.settle(appointment, "Has another chair or person", actor=actor, now=now)
+        withdrawal.look_again(appointment, actor=actor, now=now)  # it may lack something else
+    return appointment
+
+
 def cancel(
     appointment: Appointment,
     *,
@@ -392,11 +435,17 @@ def cancel(
 
 
 def reinstate(
-    appointment: Appointment, *, actor: str, now: datetime, audience: Audience = Audience.DESK
+    appointment: Appointment,
+    *,
+    actor: str,
+    now: datetime,
+    version: int | None = None,
+    audience: Audience = Audience.DESK,
 ) -> Appointment:
     """Take a cancellation or a no-show back, at the same time and place.
 
     Raises:
+        Overtaken: somebody changed it since version `version` was read.
         SlotTaken: somebody has the time by now; carries alternatives.
         WrongState: there is nothing to take back.
     """
@@ -407,7 +456,7 @@ def reinstate(
         patient=appointment.patient,
     )
     lock(candidates(wish))
-    event = _step(appointment, Event.REINSTATE)
+    event = _step(appointment, Event.REINSTATE, version=version)
     before = rules.facts(appointment)
     kept = db.session.scalar(
         select(Hold).where(Hold.kind == HoldKind.UNDO, Hold.holder == appointment.topic)

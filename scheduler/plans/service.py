@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 
-from scheduler.booking import merging, queries, soft
+from scheduler.booking import merging, overruns, queries, soft
 from scheduler.booking import service as booking
 from scheduler.booking.allocation import everything_at, lock
 from scheduler.booking.errors import NoAuthority
@@ -293,6 +293,28 @@ def move(
     return moved
 
 
+def reseat(
+    appointment: Appointment,
+    *,
+    chair_id: int | None = None,
+    person_id: int | None = None,
+    is_pinned: bool = True,
+    version: int,
+    actor: str,
+    now: datetime,
+) -> Appointment:
+    """Give an appointment another chair or person at its own time: no plan cares."""
+    return booking.reseat(
+        appointment,
+        chair_id=chair_id,
+        person_id=person_id,
+        is_pinned=is_pinned,
+        version=version,
+        actor=actor,
+        now=now,
+    )
+
+
 def cancel(
     appointment: Appointment,
     *,
@@ -324,11 +346,17 @@ def cancel(
 
 
 def reinstate(
-    appointment: Appointment, *, actor: str, now: datetime, audience: Audience = Audience.DESK
+    appointment: Appointment,
+    *,
+    actor: str,
+    now: datetime,
+    version: int | None = None,
+    audience: Audience = Audience.DESK,
 ) -> Appointment:
     """Take a cancellation or a no-show back; what entitled an infusion must still hold.
 
     Raises:
+        Overtaken: somebody changed it since version `version` was read.
         NoAuthority, NotCleared: it does not.
         TooClose: another infusion was booked close to it meanwhile.
         WrongPlanState: the visit it answered has another date by now.
@@ -337,7 +365,7 @@ def reinstate(
     visit = visits.find_formerly(appointment.id)
     if appointment.service_code in safety.INFUSIONS:
         _check_again(appointment, visit, actor=actor, now=now)
-    back = booking.reinstate(appointment, actor=actor, now=now, audience=audience)
+    back = booking.reinstate(appointment, actor=actor, now=now, version=version, audience=audience)
     if visit is not None:
         outside = None if visits.is_inside(visit, back.starts_at) else PUT_BACK
         visits.link(visit, back, outside)
@@ -360,13 +388,21 @@ def unconfirm(appointment: Appointment, *, actor: str, now: datetime) -> Appoint
 def arrive(
     appointment: Appointment, *, actor: str, now: datetime, version: int | None = None
 ) -> Appointment:
-    """Note that they are here, or that the call is on."""
-    return booking.arrive(appointment, actor=actor, now=now, version=version)
+    """Note that they are here, or that the call is on. Who comes late is expected to stay late."""
+    is_late = now > appointment.starts_at
+    if is_late:
+        _lock_all(appointment.patient)
+    here = booking.arrive(appointment, actor=actor, now=now, version=version)
+    if is_late:
+        chair.extend_overrun(here, now=now)
+    return here
 
 
 def unarrive(appointment: Appointment, *, actor: str, now: datetime) -> Appointment:
-    """Take a check-in back."""
-    return booking.unarrive(appointment, actor=actor, now=now)
+    """Take a check-in back, and what was kept because of it."""
+    gone = booking.unarrive(appointment, actor=actor, now=now)
+    overruns.give_back(gone, until=gone.ends_at)
+    return gone
 
 
 def no_show(

@@ -13,6 +13,7 @@ from scheduler.plans import service as plans
 #: What each deed is called when it can be taken back.
 WORDS = {
     "appointment.move": "the move",
+    "appointment.re-seat": "the change of chair or person",
     "appointment.cancel": "the cancellation",
     "appointment.no-show": "the no-show",
     "appointment.arrive": "the check-in",
@@ -56,6 +57,17 @@ def undo(appointment: Appointment, *, version: int, actor: str, now: datetime) -
             )
             if before.get("confirmed"):  # they were told nothing meanwhile: it still holds
                 plans.confirm(appointment, actor=actor, now=now)
+        case "appointment.re-seat":
+            before, now_has = deed.detail["before"], book.placed([appointment])[0]
+            plans.reseat(
+                appointment,
+                chair_id=_other(before.get("chair_id"), now_has.chair_id),
+                person_id=_other(before.get("person_id"), now_has.person_id),
+                is_pinned=bool(before.get("is_pinned")),
+                version=version,
+                actor=actor,
+                now=now,
+            )
         case "appointment.cancel" | "appointment.no-show":
             plans.reinstate(appointment, actor=actor, now=now)
         case "appointment.arrive":
@@ -65,6 +77,10 @@ def undo(appointment: Appointment, *, version: int, actor: str, now: datetime) -
         case _:
             plans.reopen(appointment, actor=actor, now=now)
     return WORDS[deed.action]
+
+
+def _other(before: int | None, now_has: int | None) -> int | None:
+    return before if before != now_has else None
 
 
 def _last(appointment: Appointment, *, now: datetime) -> AuditEntry | None:

@@ -23,6 +23,7 @@ from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan, day_span, instant
 from scheduler.treatment import queries as treatment
 from scheduler.treatment.models import CallOutcome, Outcome, SessionEvent
+from scheduler.treatment.queries import Wait
 from scheduler.treatment.rules import ChairState, Stage
 
 MINUTES_A_ROW = 5
@@ -164,6 +165,7 @@ class Board:
     next_free: Sequence[str]
     lines: Sequence[Line]  # all of the day, in order of time
     off: Sequence[Line]  # not coming: cancelled or missed
+    waits: Sequence[Wait]  # who will have to wait for a visit that runs late
 
     @property
     def rows(self) -> int:
@@ -250,7 +252,29 @@ def of_day(site_ids: Sequence[int], day: date, *, now: datetime) -> Board:
         next_free=_next_free(sites, day, now=now),
         lines=[line for line in lines if line.appointment.is_live],
         off=[line for line in lines if not line.appointment.is_live],
+        waits=treatment.waits([p.appointment for p in placed], over=LATE_AFTER, now=now),
     )
+
+
+def waits_about(appointment: Appointment, *, now: datetime) -> list[Wait]:
+    """Return who waits for this appointment, and what this one waits for, on its day."""
+    zone = appointment.site.zone
+    day = appointment.starts_at.astimezone(zone).date()
+    if not appointment.is_live or day != now.astimezone(zone).date():
+        return []
+    span = day_span(day, zone)
+    there = book.between([appointment.site_id], span.start, span.end, live_only=True)
+    found = treatment.waits([p.appointment for p in there], over=LATE_AFTER, now=now)
+    return [w for w in found if appointment.id in (w.hit.appointment.id, w.hit.late.id)]
+
+
+def late_release(appointment: Appointment, *, now: datetime) -> datetime | None:
+    """Return until when somebody who is here is expected to stay, when that is late."""
+    if appointment.status is not Status.ARRIVED:
+        return None
+    release = treatment.expected_release(appointment, now=now)
+    is_late = release is not None and release.person_at > appointment.ends_at + LATE_AFTER
+    return release.person_at if release is not None and is_late else None
 
 
 def chair_states(appointments: Sequence[Appointment], *, now: datetime) -> Mapping[int, ChairState]:

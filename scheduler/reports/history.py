@@ -15,6 +15,7 @@ _SAID = {
     "appointment.confirmed": "confirmed it",
     "appointment.unconfirmed": "took the confirmation back",
     "appointment.cancel": "cancelled it",
+    "appointment.re-seat": "gave it another chair or person",
     "appointment.arrive": "checked in",
     "appointment.unarrive": "took the check-in back",
     "appointment.fulfil": "closed it",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from scheduler.accounts.models import Staff
 from scheduler.accounts.rules import Act, may
@@ -398,7 +398,10 @@ def complete(
             raise NotInOrder("Nobody has signed yet that they are safe to go home.")
         if rules.first(lines, EventKind.GONE) is None:
             _write(appointment, EventKind.GONE, {}, actor=actor, now=now)
-    return booking.fulfil(appointment, actor=actor, now=now, version=version)
+    done = booking.fulfil(appointment, actor=actor, now=now, version=version)
+    if rules.first(lines, EventKind.SAFE) is None:  # who was signed safe gave it back then
+        overruns.give_back(done, until=now)
+    return done
 
 
 def refuse_if_started(appointment: Appointment) -> None:
@@ -658,7 +661,7 @@ def _struck(appointment_id: int, kind: EventKind) -> SessionEvent | None:
 
 
 def extend_overrun(appointment: Appointment, *, now: datetime) -> bool:
-    """Let a running session keep chair and nurse as long as it is expected to need them.
+    """Let whoever is here keep chair and nurse as long as they are expected to need them.
 
     Locked before the record is read, so that a signature of safe-to-go is not overwritten.
     """
@@ -673,14 +676,15 @@ def extend_overrun(appointment: Appointment, *, now: datetime) -> bool:
 
 
 def running(*, now: datetime) -> list[Appointment]:
-    """Return the visits whose drip was started and that nobody has closed, for the clock's job."""
+    """Return the visits of those who are here, and that nobody has closed, for the clock's job."""
     started = select(SessionEvent.appointment_id).where(
         SessionEvent.kind == EventKind.START, SessionEvent.at > now - timedelta(hours=12)
     )
+    came = Appointment.arrived_at > now - timedelta(hours=12)
     return list(
         db.session.scalars(
             select(Appointment)
-            .where(Appointment.status == Status.ARRIVED, Appointment.id.in_(started))
+            .where(Appointment.status == Status.ARRIVED, or_(came, Appointment.id.in_(started)))
             .order_by(Appointment.id)
         )
     )

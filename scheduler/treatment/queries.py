@@ -1,18 +1,28 @@
 """Reads of what happened in the chair."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from scheduler.booking import overruns
-from scheduler.booking.models import Appointment
-from scheduler.booking.overruns import Hit
+from scheduler.booking.models import Appointment, Status
+from scheduler.booking.overruns import Expected, Fix, Hit
 from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.models import NeedKind
 from scheduler.core.db import db
 from scheduler.treatment import rules
 from scheduler.treatment.models import EventKind, SessionEvent
 from scheduler.treatment.rules import ChairState, Line, Release
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Somebody who will have to wait for a visit that runs late, and the nearest way out."""
+
+    hit: Hit
+    fix: Fix
 
 
 def events(appointment_id: int) -> Sequence[SessionEvent]:
@@ -66,14 +76,8 @@ def effective(written: Sequence[SessionEvent]) -> list[Line]:
 
 def chair_states(appointments: Sequence[Appointment], *, now: datetime) -> Mapping[int, ChairState]:
     """Return, by appointment id, where each patient is: one query for a whole board."""
-    written: dict[int, list[SessionEvent]] = {}
-    for event in db.session.scalars(
-        select(SessionEvent)
-        .where(SessionEvent.appointment_id.in_([a.id for a in appointments]))
-        .order_by(SessionEvent.id)
-    ):
-        written.setdefault(event.appointment_id, []).append(event)
-    return {a.id: _state(a, effective(written.get(a.id, [])), now=now) for a in appointments}
+    counted = _lines_of(appointments)
+    return {a.id: _state(a, counted[a.id], now=now) for a in appointments}
 
 
 def chair_state(appointment: Appointment, *, now: datetime) -> ChairState:
@@ -82,15 +86,8 @@ def chair_state(appointment: Appointment, *, now: datetime) -> ChairState:
 
 
 def expected_release(appointment: Appointment, *, now: datetime) -> Release | None:
-    """Return when nurse and chair are expected to be free; None before the start."""
-    settings = clinic_supply.current().sites[appointment.site_id].settings
-    return rules.release(
-        lines(appointment.id),
-        now=now,
-        infusion_minutes=settings.infusion_minutes,
-        recovery_minutes=settings.recovery_minutes,
-        turnover_minutes=settings.turnover_minutes,
-    )
+    """Return when nurse and chair are expected to be free; None before anybody is here."""
+    return _release(appointment, lines(appointment.id), now=now)
 
 
 def who_is_hit(appointment: Appointment, *, now: datetime) -> list[Hit]:
@@ -98,9 +95,28 @@ def who_is_hit(appointment: Appointment, *, now: datetime) -> list[Hit]:
     release = expected_release(appointment, now=now)
     if release is None:
         return []
-    return overruns.hits(
-        appointment, person_until=release.person_at, chair_until=release.chair_at, now=now
-    )
+    return overruns.hits([Expected(appointment, release.person_at, release.chair_at)], now=now)
+
+
+def waits(appointments: Sequence[Appointment], *, over: timedelta, now: datetime) -> list[Wait]:
+    """Return who will have to wait longer than `over` because of these visits, the soonest first.
+
+    Only visits whose patient is here count; a board asks for all of them at once.
+    """
+    here = [a for a in appointments if a.status is Status.ARRIVED]
+    if not here:
+        return []
+    counted = _lines_of(here)
+    expected = []
+    for a in here:
+        release = _release(a, counted[a.id], now=now)
+        if release is not None:
+            expected.append(Expected(a, release.person_at, release.chair_at))
+    return [
+        Wait(hit, overruns.nearest_fix(hit, now=now))
+        for hit in overruns.hits(expected, now=now)
+        if timedelta(minutes=hit.minutes) > over
+    ]
 
 
 def worst_severity(appointment_id: int) -> int:
@@ -111,6 +127,45 @@ def worst_severity(appointment_id: int) -> int:
 def baseline(appointment_id: int) -> int | None:
     """Return the pain score before the infusion, when one was recorded."""
     return rules.score(lines(appointment_id), "baseline")
+
+
+def _lines_of(appointments: Sequence[Appointment]) -> dict[int, list[Line]]:
+    """Return what counts of each record: one query."""
+    written: dict[int, list[SessionEvent]] = {a.id: [] for a in appointments}
+    for event in db.session.scalars(
+        select(SessionEvent)
+        .where(SessionEvent.appointment_id.in_(list(written)))
+        .order_by(SessionEvent.id)
+    ):
+        written[event.appointment_id].append(event)
+    return {number: effective(rows) for number, rows in written.items()}
+
+
+def _release(appointment: Appointment, counted: Sequence[Line], *, now: datetime) -> Release | None:
+    supply = clinic_supply.current()
+    settings = supply.sites[appointment.site_id].settings
+    by_record = rules.release(
+        counted,
+        now=now,
+        infusion_minutes=settings.infusion_minutes,
+        recovery_minutes=settings.recovery_minutes,
+        turnover_minutes=settings.turnover_minutes,
+    )
+    if by_record is not None:
+        return by_record
+    if appointment.status is not Status.ARRIVED or appointment.arrived_at is None:
+        return None
+    offering = supply.services[appointment.service_code]
+    drip, chair = offering.need(NeedKind.STARTS), offering.need(NeedKind.CHAIR)
+    visit = appointment.ends_at - appointment.starts_at
+    return rules.release_before_start(
+        starts_at=appointment.starts_at,
+        ends_at=appointment.ends_at,
+        arrived_at=appointment.arrived_at,
+        until_drip=min(timedelta(minutes=drip.from_minute), visit) if drip else visit,
+        turnover=timedelta(minutes=chair.until_minute - offering.visit_minutes if chair else 0),
+        now=now,
+    )
 
 
 def _state(appointment: Appointment, counted: Sequence[Line], *, now: datetime) -> ChairState:

@@ -9,6 +9,9 @@ from typing import Any
 from scheduler.treatment import vocabulary
 from scheduler.treatment.models import Answer, Decision, EventKind
 
+#: After so long without a record, a check-in that nobody closed says nothing of the time to come.
+LONGEST_WAIT = timedelta(hours=1)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -147,6 +150,29 @@ def release(
         over = max(started.at + timedelta(minutes=infusion_minutes), now)
         free = over + timedelta(minutes=recovery_minutes)
     return Release(free, free + timedelta(minutes=turnover_minutes))
+
+
+def release_before_start(
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    arrived_at: datetime,
+    until_drip: timedelta,
+    turnover: timedelta,
+    now: datetime,
+) -> Release:
+    """Return when nurse and chair will be free of somebody who is here, or on the line.
+
+    Who came late ends late; while what follows the preparation has not begun, it begins now.
+    Whom nobody closes is followed for an hour only, not to the end of the day.
+
+    Args:
+        until_drip: How long until the part that is timed by a record; of a call, all of it.
+    """
+    due = max(starts_at, arrived_at) + until_drip
+    begins = max(due, min(now, due + LONGEST_WAIT))
+    free = begins + (ends_at - starts_at - until_drip)
+    return Release(free, free + turnover)
 
 
 def in_the_way(answers: Mapping[str, Answer | None], measured: Mapping[str, bool]) -> list[str]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from scheduler.audit import service as audit
+from scheduler.booking import overruns
 from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic.models import ServiceCode
@@ -35,6 +36,7 @@ def record_call(
         raise Invalid("Only a consultation call has an outcome.")
     if appointment.status is not Status.FULFILLED:
         booking.fulfil(appointment, actor=actor, now=now, version=version)
+        overruns.give_back(appointment, until=now)
     row = CallOutcome(
         appointment_id=appointment.id,
         outcome=outcome,

@@ -312,10 +312,19 @@ def test_an_undo_answers_taken_when_somebody_was_quicker(keep: Keep, where: int)
         assert reread(mine_id).status is Status.CANCELLED
 
 
+def other_caller(mine: Appointment) -> int:
+    has = queries.placed([mine])[0].person_id
+    callers = supply.current().sites[mine.site_id].with_skill("calls")
+    return next(p.id for p in callers if p.id != has)
+
+
 VERBS = {
     Event.CONFIRM: lambda a, now: booking.confirm(a, actor="staff:1", now=now),
     Event.MOVE: lambda a, now: booking.move(
         a, starts_at=a.starts_at + timedelta(days=1), version=a.version, actor="staff:1", now=now
+    ),
+    Event.RESEAT: lambda a, now: booking.reseat(
+        a, person_id=other_caller(a), version=a.version, actor="staff:1", now=a.starts_at
     ),
     Event.ARRIVE: lambda a, now: booking.arrive(a, actor="staff:1", now=now),
     Event.UNARRIVE: lambda a, now: booking.unarrive(a, actor="staff:1", now=now),
@@ -332,6 +341,8 @@ VERBS = {
 def test_each_state_takes_exactly_the_events_of_the_table(
     keep: Keep, where: int, state: Status, subtests: pytest.Subtests
 ) -> None:
+    with keep():
+        make.person(site(where), "Second caller")
     for number, event in enumerate(Event):
         with subtests.test(event.value):
             start = at(9) + timedelta(minutes=15 * number)

@@ -10,12 +10,13 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from scheduler.booking import rules
+from scheduler.booking import queries, rules
 from scheduler.booking import service as booking
 from scheduler.booking.errors import SlotTaken
 from scheduler.booking.models import LIVE, Appointment, Status
 from scheduler.booking.offers import Audience
 from scheduler.booking.rules import Event
+from scheduler.clinic import supply
 from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db, transaction
 from scheduler.core.errors import Refusal
@@ -80,9 +81,20 @@ def verb(event: Event, number: int, version: int) -> Deed:
     }
     if event is Event.MOVE:
         return lambda: booking.move(row(number), starts_at=at(14), version=version, **how)  # type: ignore[arg-type]
+    if event is Event.RESEAT:
+        return lambda: booking.reseat(
+            row(number), person_id=other_caller(number), version=version, actor="staff:1", now=NOW
+        )
     if event in by_version:
         return lambda: by_version[event](row(number), version=version, **how)  # type: ignore[operator]
     return lambda: plain[event](row(number), **how)  # type: ignore[operator]
+
+
+def other_caller(number: int) -> int:
+    one = row(number)
+    has = queries.placed([one])[0].person_id
+    callers = supply.current().sites[one.site_id].with_skill("calls")
+    return next(p.id for p in callers if p.id != has)
 
 
 #: How each state is come to from a booking.
@@ -126,7 +138,7 @@ def test_of_two_at_once_on_one_appointment_one_wins(
     app: Flask, keep: Keep, subtests: pytest.Subtests
 ) -> None:
     with keep():
-        site_id = make.clinic_day().id
+        site_id = make.clinic_day(callers=2).id
     pairs = 0
     for state in Status:
         for event in Event:

@@ -17,10 +17,10 @@ from wtforms import (
 from wtforms.validators import InputRequired, Length, Optional
 
 from scheduler.accounts.rules import Act
-from scheduler.booking import offers
+from scheduler.booking import offers, seats
 from scheduler.booking import queries as book
 from scheduler.booking.errors import SlotTaken
-from scheduler.booking.models import Appointment
+from scheduler.booking.models import Appointment, Status
 from scheduler.booking.offers import Audience, Offer
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, ServiceCode
@@ -79,6 +79,13 @@ class MoveForm(Form):
         "Why it may be outside its days", [Length(max=300, message="Use at most 300 letters.")]
     )
     notify = BooleanField("Tell the patient", default=True)
+
+
+class SeatForm(Form):
+    """Another chair, or somebody else, at the same time."""
+
+    chair = SelectField("Another chair", coerce=str, validate_choice=False)
+    person = SelectField("Somebody else", coerce=str, validate_choice=False)
 
 
 @bp.get("/<string:public_id>")
@@ -142,6 +149,18 @@ def close_on_paper(public_id: str) -> ResponseReturnValue:
             a, actor=actor, now=now, version=_version(), on_paper=True
         ),
         "Closed. Its record is on paper.",
+    )
+
+
+@bp.post("/<string:public_id>/reinstate")
+@requires(Act.BOOK)
+def reinstate(public_id: str) -> ResponseReturnValue:
+    """Take a cancellation or a no-show back, as long as the time is free."""
+    return _done(
+        public_id,
+        lambda a, actor, now: plans.reinstate(a, actor=actor, now=now, version=_version()),
+        "Put back, at its old time.",
+        can_undo=False,
     )
 
 
@@ -219,7 +238,10 @@ def move(public_id: str) -> ResponseReturnValue:
     form = MoveForm()
     target = None
     try:
-        target = _target(book.by_public_id(public_id), form)
+        moved = book.by_public_id(public_id)
+        target = _target(moved, form)
+        if _is_seat(moved, target):
+            return _seat(public_id, target.chair_id, target.person_id)
         word = signing.override()
         excuse = signing.excuse()
         return _do(
@@ -244,6 +266,40 @@ def move(public_id: str) -> ResponseReturnValue:
         if "X-Fragment" in request.headers:
             raise _in_sight(refusal, public_id, target) from refusal
         return _move_page(public_id, form, refusal), refusal.status
+
+
+@bp.post("/<string:public_id>/seat")
+@requires(Act.BOOK)
+def seat(public_id: str) -> ResponseReturnValue:
+    """Give it another chair or person at its own time; the patient's booking is unchanged."""
+    try:
+        return _seat(public_id, _number("chair"), _number("person"))
+    except Refusal as refusal:
+        form = MoveForm(formdata=None)
+        return _move_page(public_id, form, refusal), refusal.status
+
+
+def _seat(public_id: str, chair_id: int | None, person_id: int | None) -> ResponseReturnValue:
+    supply = clinic_supply.current()
+    names = supply.sites[book.by_public_id(public_id).site_id].names
+    said = [
+        f"{words} {names.get(number, '')}"
+        for words, number in (("now in", chair_id), ("now with", person_id))
+        if number is not None
+    ]
+    return _do(
+        public_id,
+        lambda a, actor, now: plans.reseat(
+            a, chair_id=chair_id, person_id=person_id, version=_version(), actor=actor, now=now
+        ),
+        f"At the same time, {' and '.join(said)}. The patient needs no word of it.",
+    )
+
+
+def _is_seat(moved: Appointment, target: "Target") -> bool:
+    """Say whether a card was dropped beside its own time: on another chair or person."""
+    is_same = (target.starts_at, target.site.id) == (moved.starts_at, moved.site_id)
+    return is_same and (target.chair_id, target.person_id) != (None, None)
 
 
 @dataclass(frozen=True)
@@ -409,12 +465,22 @@ def _page(
         tasks=tasks.open_about(topic),
         deeds=history.of_appointment(appointment),
         undoable=plans_undo.undoable(appointment, now=now),
+        may_reinstate=_may_reinstate(appointment, now=now),
+        release=boards.late_release(appointment, now=now),
+        waits=boards.waits_about(appointment, now=now),
         now=now,
         refusal=refusal,
         back=back(),
     )
     looks.note("appointment.viewed", topic, patient_id=patient_id)
     return html
+
+
+def _may_reinstate(appointment: Appointment, *, now: datetime) -> bool:
+    """Say whether it makes sense to put it back: called off or missed, and its day not over."""
+    zone = appointment.site.zone
+    is_off = appointment.status in (Status.CANCELLED, Status.NOSHOW)
+    return is_off and appointment.starts_at.astimezone(zone).date() >= now.astimezone(zone).date()
 
 
 def _cancel_page(public_id: str, form: CancelForm, refusal: Refusal | None) -> str:
@@ -447,6 +513,7 @@ def _move_page(public_id: str, form: MoveForm, refusal: Refusal | None) -> str:
     free = _free(appointment, site, day, now=now)
     near: list[Offer] = refusal.alternatives() if isinstance(refusal, SlotTaken) else []
     form.start.choices = [option(o.starts_at.isoformat(), "") for o in free]
+    seating, chair, person = _seating(appointment, now=now)
     patient_id, topic = appointment.patient_id, appointment.topic
     html = render_template(
         "desk/move.html",
@@ -459,12 +526,29 @@ def _move_page(public_id: str, form: MoveForm, refusal: Refusal | None) -> str:
         parts=_parts(free, site),
         texts=consent.standing(appointment.patient),
         form=form,
+        seating=seating,
+        chair=chair,
+        person=person,
         refusal=refusal,
         version=request.form.get("version") if not _was_overtaken(refusal) else None,
         back=back(url_for(".show", public_id=public_id)),
     )
     looks.note("appointment.viewed", topic, patient_id=patient_id)
     return html
+
+
+def _seating(appointment: Appointment, *, now: datetime) -> tuple[SeatForm, str, str]:
+    """Return the form of what else could take it at its own time, and what it has now."""
+    could = seats.could_take(appointment, now=now)
+    placed = book.placed([appointment])[0]
+    names = clinic_supply.current().sites[appointment.site_id].names
+    form = SeatForm(formdata=None)
+    for field, units, words in (
+        (form.chair, could.chairs, "Choose a chair"),
+        (form.person, could.people, "Choose a person"),
+    ):
+        field.choices = [option("", words), *(option(str(u.id), u.name) for u in units)]
+    return form, names.get(placed.chair_id or 0, ""), names.get(placed.person_id or 0, "")
 
 
 def _was_overtaken(refusal: Refusal | None) -> bool:
