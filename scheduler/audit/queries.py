@@ -19,14 +19,19 @@ def deeds(subject: str, *, most: int = 100) -> Sequence[AuditEntry]:
     ).all()
 
 
-def last_deed(subject: str, *, since: datetime) -> AuditEntry | None:
-    """Return the newest thing done to something after a moment, or None."""
+def last_deed(subject: str, *, since: datetime, but: Sequence[str] = ()) -> AuditEntry | None:
+    """Return the newest thing done to something after a moment, or None; looks do not count.
+
+    Args:
+        but: Actions that only accompany another.
+    """
     return db.session.scalar(
         select(AuditEntry)
         .where(
             AuditEntry.subject == subject,
             AuditEntry.at > since,
             AuditEntry.action.not_like("%.viewed"),
+            AuditEntry.action.not_in(but),
         )
         .order_by(AuditEntry.id.desc())
         .limit(1)

@@ -17,6 +17,8 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import Offering
 
 MOST_WORDS = 300
+#: The action on record, beside the booking or the move it excuses.
+SET_ASIDE = "appointment.rule-set-aside"
 
 
 class Rule(enum.StrEnum):
@@ -83,7 +85,7 @@ def note(
         broken = [*broken, Rule.RATIO]
     if broken:
         audit.record(
-            "appointment.rule-set-aside",
+            SET_ASIDE,
             appointment.topic,
             actor=actor,
             now=now,

@@ -250,13 +250,17 @@ def move(
             appointment.service_code, starts_at, excuse, now=now, was=appointment.starts_at
         )
     visit = visits.find_for(appointment.id)
+    is_same = starts_at == appointment.starts_at  # what excused it there still does
     if visit is not None:
+        if is_same:
+            reason = reason or visit.outside_reason
         outside = visits.check_window(visit, starts_at, reason)
         # Written first: the visit's start follows the appointment's, and its window is the law.
         visit.outside_reason = outside or visit.outside_reason
         db.session.flush()
     owed = followups.find_for_chat(appointment.id)
-    if owed is not None and not owed.due_from <= starts_at < owed.due_until and not reason:
+    is_outside = owed is not None and not owed.due_from <= starts_at < owed.due_until
+    if is_outside and not is_same and not reason:
         raise OutsideWindow("The chat belongs in the days after the visit.", field="reason")
     moved = booking.move(
         appointment,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from scheduler.audit import queries as audit
 from scheduler.audit.models import AuditEntry
 from scheduler.booking import queries as book
+from scheduler.booking import soft
 from scheduler.booking.errors import Overtaken, WrongState
 from scheduler.booking.models import Appointment
 from scheduler.clinic import supply as clinic_supply
@@ -85,7 +86,11 @@ def _other(before: int | None, now_has: int | None) -> int | None:
 
 def _last(appointment: Appointment, *, now: datetime) -> AuditEntry | None:
     minutes = clinic_supply.current().sites[appointment.site_id].settings.undo_minutes
-    deed = audit.last_deed(appointment.topic, since=now - timedelta(minutes=minutes))
+    deed = audit.last_deed(
+        appointment.topic,
+        since=now - timedelta(minutes=minutes),
+        but=(soft.SET_ASIDE,),  # it goes with the move it excused
+    )
     if deed is not None and deed.action == "call.outcome":
         return None  # an outcome is corrected by recording another, never taken back
     return deed

@@ -116,6 +116,8 @@ def waits(appointments: Sequence[Appointment], *, over: timedelta, now: datetime
         Wait(hit, overruns.nearest_fix(hit, now=now))
         for hit in overruns.hits(expected, now=now)
         if timedelta(minutes=hit.minutes) > over
+        and hit.appointment.status in (Status.BOOKED, Status.ARRIVED)
+        and hit.appointment.ends_at > now
     ]
 
 
@@ -155,6 +157,12 @@ def _release(appointment: Appointment, counted: Sequence[Line], *, now: datetime
         return by_record
     if appointment.status is not Status.ARRIVED or appointment.arrived_at is None:
         return None
+    zone = appointment.site.zone
+    if (
+        appointment.arrived_at.astimezone(zone).date()
+        != appointment.starts_at.astimezone(zone).date()
+    ):
+        return None  # checked in another day: the book is put right, and nobody is there
     offering = supply.services[appointment.service_code]
     drip, chair = offering.need(NeedKind.STARTS), offering.need(NeedKind.CHAIR)
     visit = appointment.ends_at - appointment.starts_at

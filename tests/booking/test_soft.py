@@ -17,6 +17,7 @@ from scheduler.clinic.models import Lane, ServiceCode
 from scheduler.core.db import db
 from scheduler.patients.models import Patient
 from scheduler.plans import service as plans
+from scheduler.plans import undo
 from scheduler.plans.safety import Grant
 from tests import make
 from tests.conftest import Keep
@@ -86,6 +87,23 @@ def test_a_call_sooner_or_later_than_usual_asks_why_and_keeps_the_answer(
         assert booked.starts_at == NOW + ahead
         rule = "notice" if ahead < timedelta(days=1) else "horizon"
         assert set_aside() == [{"rules": [rule], "reason": "They leave  town."}]
+
+
+def test_a_move_with_a_reason_can_be_taken_back(keep: Keep, busy: int) -> None:
+    with keep():
+        call = plans.book(ServiceCode.CALL, busy, at(10), make.patient(), actor="staff:1", now=NOW)
+        plans.move(
+            call,
+            starts_at=NOW + timedelta(hours=1),
+            version=call.version,
+            actor="staff:1",
+            now=NOW,
+            excuse=Excuse("They leave town tonight.", TIMES),
+        )
+        assert len(set_aside()) == 1
+        assert undo.undoable(call, now=NOW) == "the move"
+        undo.undo(call, version=call.version, actor="staff:1", now=NOW)
+        assert call.starts_at == at(10)
 
 
 def test_a_reason_from_somebody_without_the_right_is_none(keep: Keep, busy: int) -> None:

@@ -744,6 +744,12 @@ def test_a_planned_visit_leaves_its_window_only_with_a_reason(
         assert row is not None
         assert (row.starts_at, row.outside_reason) == (at(31, 14), "Away until the 30th.")
 
+        # What excused that time still does when only chair or nurse are chosen anew.
+        plans.move(
+            visit, starts_at=at(31, 14), version=visit.version, actor="staff:4", now=at(12, 11)
+        )
+        assert row.outside_reason == "Away until the 30th."
+
 
 def test_a_cancelled_visit_is_to_place_and_the_plan_falls_off(
     keep: Keep, where: course.Clinic

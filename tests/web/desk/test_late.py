@@ -267,3 +267,16 @@ def test_who_may_only_look_sees_who_waits_but_no_button(
 
     assert "Cara Ito will wait 30 minutes" in late(page)
     assert "Move Cara Ito" not in page
+
+
+def test_who_is_checked_in_on_another_day_is_nobody_to_wait_for(
+    signed_in: SignIn, app: Flask, clock: StoppedClock, day: None
+) -> None:
+    before = ends(app, "Ben")
+    clock.set(at(9))
+    client = signed_in()
+
+    assert deed(client, app, "Ben", "arrive").status_code == 303
+
+    assert ends(app, "Ben") == before
+    assert late(client.get("/desk?day=2026-03-02").text) == ""
