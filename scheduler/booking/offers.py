@@ -620,7 +620,8 @@ def _looks(
         low, high = bounds(
             offering, _moment(since, site), _moment(until, site), now=now, audience=audience
         )
-        if low < high:
+        is_shown = audience is Audience.DESK or offering.is_online
+        if is_shown and low < high:
             asked.setdefault(site_id, []).append((offering, low, high))
     wanted = [
         (supply.sites[s], min(a[1] for a in each), max(a[2] for a in each) - timedelta.resolution)

@@ -123,6 +123,22 @@ def test_all_sites_are_read_in_one_query(
     assert (len(by_find), len(by_counts)) == (1, 1)
 
 
+def test_what_is_not_booked_online_is_not_offered_there(sites: list[int], now: datetime) -> None:
+    def found(audience: Audience) -> set[ServiceCode]:
+        offered = offers.find(
+            SERVICES,
+            site_ids=sites,
+            since=TUESDAY,
+            until=TUESDAY + timedelta(days=2),
+            now=now,
+            audience=audience,
+        )
+        return {offer.service for offer in offered}
+
+    assert found(Audience.DESK) == set(SERVICES)
+    assert found(Audience.ONLINE) == {ServiceCode.CALL}
+
+
 def test_what_lies_behind_or_beyond_the_horizon_is_not_looked_up(
     sites: list[int], now: datetime
 ) -> None:
