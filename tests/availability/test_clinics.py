@@ -7,7 +7,7 @@ and called off before; nobody is refused because of how others happen to be laid
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
@@ -276,7 +276,7 @@ def test_with_chairs_out_of_use_and_chairs_asked_for_every_offer_can_be_booked(s
         begin = chance.randrange(9 * 60, 16 * 60, 15)
         shut = Away(TimeSpan(wall(begin), wall(begin + chance.choice((15, 45, 90)))), "repair")
         chairs.append(Unit(chair.id, chair.kind, chair.name, chair.lanes, away=(shut,)))
-    here.site = SiteSupply(**{**vars(here.site), "chairs": tuple(chairs)})
+    here.site = replace(here.site, chairs=tuple(chairs))
 
     for _ in range(30):
         offered = sorted(here.offered())

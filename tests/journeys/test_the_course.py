@@ -2,8 +2,9 @@
 
 import re
 import urllib.request
-from datetime import time
+from datetime import datetime, time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -198,7 +199,11 @@ def test_from_the_first_tap_to_six_visits_in_one_text_and_one_feed(
         find_a_candidate(page, world)
         clear(page)
 
+        today = datetime.now(ZoneInfo("America/New_York")).date()
+        page.goto(f"{page.url}?day={today.isoformat()}")
         page.locator("input[name=start]").first.check(force=True)
+        press(page, "Book the visit and its chat")
+        page.get_by_label("Why it may be done all the same").fill("They are ready today.")
         press(page, "Book the visit and its chat")
         expect(page.locator("#said")).to_contain_text("and the chat after it")
         until(lambda: len(world.texts()) == 2, "the text of the first visit and its chat")
