@@ -199,10 +199,10 @@ def test_from_the_first_tap_to_six_visits_in_one_text_and_one_feed(
         find_a_candidate(page, world)
         clear(page)
 
-        today = datetime.now(ZoneInfo("America/New_York")).date()
+        today = datetime.now(ZoneInfo(noon_zone())).date()
         page.goto(f"{page.url}?day={today.isoformat()}")
         page.locator("input[name=start]").first.check(force=True)
-        press(page, "Book the visit and its chat")
+        page.get_by_role("button", name="Book the visit and its chat").click()
         page.get_by_label("Why it may be done all the same").fill("They are ready today.")
         press(page, "Book the visit and its chat")
         expect(page.locator("#said")).to_contain_text("and the chat after it")
