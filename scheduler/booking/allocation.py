@@ -31,7 +31,7 @@ from scheduler.clinic import places as clinic_places
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, NeedKind, Resource
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
-from scheduler.core.db import db, table_of
+from scheduler.core.db import db, insert_rows, table_of
 from scheduler.core.timespan import TimeSpan, day_span
 from scheduler.patients.models import Patient, Standing
 
@@ -246,7 +246,7 @@ def _beyond_ratio(
         SlotTaken: something else is in the way as well.
     """
     need = wish.offering.need(NeedKind.PERSON)
-    there = _there(wish, need, room, step) if need is not None and not need.all_lanes else []
+    there = [] if need is None or need.all_lanes else room.there(need, step, wish.person_id)
     words = _in_words(wish, room) or TAKEN
     if need is None or not there:
         raise SlotTaken(words)
@@ -262,16 +262,6 @@ def _beyond_ratio(
         [replace(c, lane_id=lane) if c.lane_id == _NO_LANE else c for c in chosen.choices],
         chosen.moved,
     )
-
-
-def _there(wish: Wish, need: Need, room: Room, step: int) -> list[Unit]:
-    """Return who may do it and is here throughout, however many they watch."""
-    window = window_of(need, step) & room.grid.all
-    return [
-        p
-        for p in wish.site.with_skill(need.skill)
-        if wish.person_id in (None, p.id) and not window & ~room.is_here(p)
-    ]
 
 
 def _extra_lane(nurse: Unit, span: TimeSpan, *, now: datetime) -> int:
@@ -493,6 +483,26 @@ def _taking_all(claims: Sequence[Busy], lanes: int) -> set[int]:
     for claim in claims:
         owned.setdefault((claim.appointment_id, claim.hold_id), []).append(claim.claim_id)
     return {c for ids in owned.values() if lanes > 1 and len(ids) == lanes for c in ids}
+
+
+def write_claims(
+    choices: Sequence[Choice], *, appointment_id: int | None = None, hold_id: int | None = None
+) -> None:
+    """Write the claims that were chosen for one owner."""
+    insert_rows(
+        Claim,
+        [
+            {
+                "lane_id": c.lane_id,
+                "starts_at": c.span.start,
+                "ends_at": c.span.end,
+                "appointment_id": appointment_id,
+                "hold_id": hold_id,
+                "is_pinned": c.is_pinned,
+            }
+            for c in choices
+        ],
+    )
 
 
 def rewrite(lanes: dict[int, int]) -> None:

@@ -61,13 +61,7 @@ class Busy:
 
 
 def busy_claims(
-    lanes: Iterable[int],
-    since: datetime,
-    until: datetime,
-    *,
-    now: datetime,
-    but_appointment: int | None = None,
-    but_hold: int | None = None,
+    lanes: Iterable[int], since: datetime, until: datetime, *, now: datetime
 ) -> list[Busy]:
     """Return the claims that count on these lanes in a span: expired holds do not."""
     rows = db.session.execute(
@@ -80,11 +74,7 @@ def busy_claims(
             Claim.appointment_id,
             Claim.hold_id,
         )
-        .where(
-            *_counts(
-                lanes, since, until, now=now, but_appointment=but_appointment, but_hold=but_hold
-            )
-        )
+        .where(*_counts(lanes, since, until, now=now))
         .order_by(Claim.starts_at, Claim.id)
     )
     return [
@@ -106,8 +96,8 @@ def _counts(
     until: datetime,
     *,
     now: datetime,
-    but_appointment: int | None,
-    but_hold: int | None,
+    but_appointment: int | None = None,
+    but_hold: int | None = None,
 ) -> list[ColumnElement[bool]]:
     """Return which claims count on these lanes in a span.
 
@@ -226,6 +216,15 @@ class Room:
         return self.is_here(person) & ~(
             bits.any_busy(lanes) if need.all_lanes else bits.full(lanes)
         )
+
+    def there(self, need: Need, step: int, person_id: int | None = None) -> list[Unit]:
+        """Return who may do it and is here for all of it from `step` on, busy or not."""
+        window = window_of(need, step) & self.grid.all
+        return [
+            p
+            for p in self.site.with_skill(need.skill)
+            if person_id in (None, p.id) and not window & ~self.is_here(p)
+        ]
 
     def is_here(self, person: Unit) -> int:
         """Return the steps at which a person works here and is not away, busy or not."""

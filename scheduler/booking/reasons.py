@@ -211,7 +211,7 @@ def _nobody(free: Room, need: Need, step: int, person_id: int | None) -> Reason:
     if not able:
         named = next((p.name for p in site.people if p.id == person_id), "nobody")
         return Reason(Binding.NOBODY_WORKS, f"{named} may not do this at {site.name}")
-    here = [p for p in able if not window & free.grid.all & ~free.is_here(p)]
+    here = free.there(need, step, person_id)
     if not here:
         away = _away(able, span)
         because = f" ({', '.join(sorted(away))})" if away else ""

@@ -12,14 +12,14 @@ from sqlalchemy import delete, select
 
 from scheduler.availability import grid as bits
 from scheduler.availability.grid import STEP
-from scheduler.booking.allocation import clear, make_way
+from scheduler.booking.allocation import Choice, clear, make_way, write_claims
 from scheduler.booking.errors import NotOffered, SlotTaken
 from scheduler.booking.models import Appointment, Claim
 from scheduler.booking.offers import Busy, Room, busy_claims, lanes_of, taken_by
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, NeedKind, Resource, ResourceKind
 from scheduler.clinic.supply import Need, SiteSupply, Unit
-from scheduler.core.db import db, insert_rows
+from scheduler.core.db import db
 from scheduler.core.errors import Invalid
 from scheduler.core.timespan import TimeSpan, day_span
 
@@ -171,20 +171,8 @@ class _Look:
             .where(Claim.id.in_([c.id for c in old]))
             .execution_options(synchronize_session="fetch")
         )
-        insert_rows(
-            Claim,
-            [
-                {
-                    "lane_id": lane,
-                    "starts_at": since,
-                    "ends_at": span.end,
-                    "appointment_id": self._appointment.id,
-                    "hold_id": None,
-                    "is_pinned": is_pinned,
-                }
-                for lane in lanes
-            ],
-        )
+        choices = [Choice(lane, TimeSpan(since, span.end), is_pinned) for lane in lanes]
+        write_claims(choices, appointment_id=self._appointment.id)
         db.session.expire(self._appointment, ["claims"])
 
     def not_free(self, unit_id: int, otherwise: str) -> SlotTaken:

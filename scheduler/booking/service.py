@@ -21,6 +21,7 @@ from scheduler.booking.allocation import (
     everything_at,
     lock,
     refuse_gone,
+    write_claims,
 )
 from scheduler.booking.errors import (
     HoldGone,
@@ -42,9 +43,10 @@ from scheduler.booking.models import (
 )
 from scheduler.booking.offers import Audience, capacity_that_day, nearest
 from scheduler.booking.rules import Event
+from scheduler.clinic import queries as clinic_queries
 from scheduler.clinic import supply as clinic_supply
-from scheduler.clinic.models import Lane, ServiceCode
-from scheduler.core.db import db, insert_object, insert_rows, table_of, violated
+from scheduler.clinic.models import ServiceCode
+from scheduler.core.db import db, insert_object, table_of, violated
 from scheduler.core.timespan import day_span, wall_text
 from scheduler.core.tokens import public_id
 from scheduler.patients.models import Patient
@@ -80,8 +82,6 @@ _HOLD = select(
     _kept.service_code, _kept.site_id, _kept.starts_at, _kept.first_held_at, _kept.person_id
 ).where(_kept.id == bindparam("hold"), _kept.holder == bindparam("holder"))
 _DROP_HOLD = delete(table_of(Hold)).where(_kept.id == bindparam("hold"))
-_lane = table_of(Lane).c
-_LANE = select(_lane.id).where(_lane.resource_id == bindparam("resource")).limit(1)
 
 HOLD_GONE = "We no longer keep that time. Please choose it again."
 TOO_CLOSE = "Another visit like this is within two days of it. A clinician may allow that."
@@ -144,7 +144,7 @@ def hold(
 
     def write(choices: Sequence[Choice]) -> None:
         insert_object(row)
-        _claim(choices, hold_id=row.id)
+        write_claims(choices, hold_id=row.id)
 
     _allocate(wish, write, now=now, audience=audience)
     return row
@@ -332,7 +332,7 @@ def move(
 
     def write(choices: Sequence[Choice]) -> None:
         _release(appointment)
-        _claim(choices, appointment_id=appointment.id)
+        write_claims(choices, appointment_id=appointment.id)
         appointment.spacing_reason = spacing_reason or appointment.spacing_reason
         appointment.site_id = target
         appointment.starts_at = wish.stay.start
@@ -470,7 +470,7 @@ def reinstate(
     else:
 
         def write(choices: Sequence[Choice]) -> None:
-            _claim(choices, appointment_id=appointment.id)
+            write_claims(choices, appointment_id=appointment.id)
 
         # A no-show is taken back after its time began: then the past is allowed.
         past = min(now, appointment.starts_at)
@@ -608,7 +608,7 @@ def _wish(
         raise NotOffered("We do not offer that there.")
     lane = None
     if patient is not None:
-        lane = db.session.scalar(_LANE, {"resource": patient.resource_id})
+        lane = clinic_queries.lane_of(patient.resource_id)
     return Wish(
         offering=offering,
         site=site,
@@ -690,7 +690,7 @@ def _book(
             spacing_reason=spacing_reason,
             note=note,
         )
-        _claim(choices, appointment_id=appointment.id)
+        write_claims(choices, appointment_id=appointment.id)
         made.append(appointment)
 
     _allocate(wish, write, now=now, judged_at=judged_at, audience=audience)
@@ -750,25 +750,6 @@ def _booked(
     )
     notices.after_booking(
         appointment, actor=actor, now=now, by_patient=audience is Audience.ONLINE, notify=notify
-    )
-
-
-def _claim(
-    choices: Sequence[Choice], *, appointment_id: int | None = None, hold_id: int | None = None
-) -> None:
-    insert_rows(
-        Claim,
-        [
-            {
-                "lane_id": c.lane_id,
-                "starts_at": c.span.start,
-                "ends_at": c.span.end,
-                "appointment_id": appointment_id,
-                "hold_id": hold_id,
-                "is_pinned": c.is_pinned,
-            }
-            for c in choices
-        ],
     )
 
 

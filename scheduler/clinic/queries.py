@@ -1,10 +1,18 @@
 """Reads of the supply."""
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from scheduler.clinic.models import Lane, Site
-from scheduler.core.db import db
+from scheduler.core.db import db, table_of
 from scheduler.core.errors import NotFound
+
+_lane = table_of(Lane).c
+_LANE = (
+    select(_lane.id)
+    .where(_lane.resource_id == bindparam("resource"))
+    .order_by(_lane.number)
+    .limit(1)
+)
 
 
 def sites() -> list[Site]:
@@ -26,6 +34,4 @@ def site_called(code: str) -> Site:
 
 def lane_of(resource_id: int) -> int | None:
     """Return the first lane of a resource: of a patient, the only one."""
-    return db.session.scalar(
-        select(Lane.id).where(Lane.resource_id == resource_id).order_by(Lane.number).limit(1)
-    )
+    return db.session.scalar(_LANE, {"resource": resource_id})
