@@ -2,7 +2,10 @@
 
 Each harness is a set of tests. Here they run at the figures of the promises (`EMERGE_PROVE=1`
 makes a harness take its full size) with their negative controls; a control that does not go red
-is itself a failing test. What a harness prints is its row.
+is itself a failing test. What a harness prints stands below its row.
+
+A row says at which commit it was run. `make prove ARGS="test_rush"` runs one harness again and
+writes its row alone.
 """
 
 import os
@@ -13,7 +16,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,29 +140,28 @@ HARNESSES = (
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a harness."""
+    """What came of a harness, as it stands on the page."""
 
-    harness: Harness
-    passed: int
-    failed: int
-    skipped: int
-    seconds: float
+    cells: str
     lines: tuple[str, ...]
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
 
 
 def main() -> None:
-    """Run every harness, or those whose target has the word given; write the table."""
+    """Run every harness, or those whose target has a word given; write the table as it comes."""
     words = sys.argv[1:]
-    chosen = [h for h in HARNESSES if not words or any(w in h.target for w in words)]
-    rows: list[Row] = []
-    for harness in chosen:
-        rows.append(run(harness))
-        if not words:  # as far as it came: an hour is long
-            PAGE.write_text(page(rows, unrun=chosen[len(rows) :]))
+    rows = read(PAGE.read_text()) if PAGE.exists() else {}
+    ran: list[Row] = []
+    for harness in HARNESSES:
+        if not words or any(word in harness.target for word in words):
+            rows[harness.promise] = run(harness)
+            ran.append(rows[harness.promise])
+            PAGE.write_text(page(rows))
             print(f"written: {PAGE.relative_to(ROOT)}", flush=True)
-    failed = sum(row.failed for row in rows)
-    passed = sum(row.passed for row in rows)
-    print(f"{passed} passed, {failed} failed, {sum(r.skipped for r in rows)} skipped")
+    failed, passed = sum(r.failed for r in ran), sum(r.passed for r in ran)
+    print(f"{passed} passed, {failed} failed, {sum(r.skipped for r in ran)} skipped")
     raise SystemExit(1 if failed or not passed else 0)
 
 
@@ -191,50 +193,63 @@ def run(harness: Harness) -> Row:
             for output in suite.iter("system-out"):
                 lines += [t for t in (output.text or "").splitlines() if re.match(r"[\w ,+]+: ", t)]
     bad = counts["failures"] + counts["errors"]
-    return Row(
-        harness,
-        passed=counts["tests"] - bad - counts["skipped"],
-        failed=bad,
-        skipped=counts["skipped"],
-        seconds=time.monotonic() - began,
-        lines=tuple(dict.fromkeys(lines)),
-    )
+    passed = counts["tests"] - bad - counts["skipped"]
+    seconds = time.monotonic() - began
+    today = datetime.now(UTC).date()
+    figures = (passed, bad, counts["skipped"], f"{seconds:.0f}", commit(), today)
+    cells = " | ".join(map(str, figures))
+    return Row(cells, tuple(dict.fromkeys(lines))[:40], passed, bad, counts["skipped"])
 
 
-def page(rows: list[Row], unrun: Sequence[Harness]) -> str:
+def commit() -> str:
+    """Return the short name of what is checked out, with a plus if other files differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", ".", f":!{PAGE.relative_to(ROOT)}")
+    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+def page(rows: Mapping[str, Row]) -> str:
     """Return the page; what was not run is said to be."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    where = (
-        f"Run on {datetime.now(UTC):%Y-%m-%d} at {commit}, Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores, {platform.system()}."
-    )
+    where = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}"
     head = [
         "# Proofs",
         "",
         "Written by `make prove`: each promise, the tests that could break it, and the negative",
-        "control that shows they can. Every harness runs on SQLite and on PostgreSQL.",
+        "control that shows they can. Every harness runs on SQLite and on PostgreSQL, at the",
+        f"figures of the promise. {where}.",
         "",
-        where,
-        "",
-        "| promise | passed | failed | skipped | seconds | negative control |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| promise | passed | failed | skipped | seconds | commit | day | negative control |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    table = [
-        f"| {r.harness.promise} | {r.passed} | {r.failed} | {r.skipped} | {r.seconds:.0f} "
-        f"| {r.harness.control} |"
-        for r in rows
-    ]
-    table += [f"| {h.promise} | not run | | | | {h.control} |" for h in unrun]
-    said = ["", "## What the harnesses printed", ""]
-    for row in rows:
-        said += [f"- {line}" for line in row.lines[:40]]
+    table, said = [], ["", "## What the harnesses printed"]
+    for harness in HARNESSES:
+        row = rows.get(harness.promise)
+        cells = row.cells if row else "not run | | | | |"
+        table.append(f"| {harness.promise} | {cells} | {harness.control} |")
+        if row and row.lines:
+            said += ["", f"### {harness.promise}", "", *(f"- {line}" for line in row.lines)]
     return "\n".join([*head, *table, *said]) + "\n"
+
+
+def read(text: str) -> dict[str, Row]:
+    """Return the rows of a page written before, by promise."""
+    table, _, said = text.partition("## What the harnesses printed")
+    lines: dict[str, list[str]] = {}
+    for part in said.split("### ")[1:]:
+        promise, *rest = part.splitlines()
+        lines[promise] = [line[2:] for line in rest if line.startswith("- ")]
+    rows = {}
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if len(cells) == 8 and cells[1].isdigit():
+            promise = cells[0]
+            rows[promise] = Row(" | ".join(cells[1:7]), tuple(lines.get(promise, ())))
+    return rows
 
 
 if __name__ == "__main__":
