@@ -349,6 +349,15 @@ def _facts(appointment: Appointment) -> dict[str, str]:
     return facts if is_call(appointment) else facts | {"address": site.address}
 
 
+def ready_link(appointment: Appointment, *, public_url: str, now: datetime) -> dict[str, str]:
+    """Return the private way to the questions before a visit, as the link `{ready}` of a text.
+
+    It is the link to the appointment itself, minted anew, that opens on those questions.
+    """
+    link = _link(appointment, public_url=public_url, now=now)["link"]
+    return {"ready": f"{link}/ready"}
+
+
 def _link(appointment: Appointment, *, public_url: str, now: datetime) -> dict[str, str]:
     token = mint_link(
         appointment.patient,

@@ -145,6 +145,13 @@ CHOICES: dict[str, Range] = {
     "turnover_minutes": Range("Making a chair ready takes", 0, 120, "minutes", step=5),
     "chat_first_day": Range("The chat is at the earliest", 0, 30, "days after"),
     "chat_last_day": Range("The chat is at the latest", 1, 60, "days after"),
+    "food_heavy_hours": Range("Nothing heavy to eat from", 0, 24, "hours before a visit"),
+    "food_light_hours": Range("… nothing at all to eat from", 0, 24, "hours before"),
+    "drink_clear_hours": Range("… nothing to drink from", 0, 12, "hours before"),
+    "medicines_hours": Range("Usual medicines are taken until", 0, 24, "hours before"),
+    "ready_task_hours": Range(
+        "Who has not answered the questions is called", 1, 48, "hours before"
+    ),
     "form_hold_minutes": Range("An online visitor keeps a time for", 5, 30, "minutes"),
     "form_hold_longest_minutes": Range("… and with more time asked for", 10, 120, "minutes"),
     "anonymous_holds_percent": Range(
@@ -191,6 +198,8 @@ def choose_all(
         raise Invalid("Choose a part of the hour: 5, 10, 15, 20, 30.", field="start_every_minutes")
     if wanted["chat_last_day"] <= wanted["chat_first_day"]:
         raise Invalid("The latest day must come after the earliest.", field="chat_last_day")
+    if wanted["food_light_hours"] > wanted["food_heavy_hours"]:
+        raise Invalid("Light food ends later than heavy food.", field="food_light_hours")
     if wanted["form_hold_longest_minutes"] < wanted["form_hold_minutes"]:
         raise Invalid(
             "This must be at least as long as the first.", field="form_hold_longest_minutes"

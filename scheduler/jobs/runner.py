@@ -30,6 +30,7 @@ from scheduler.jobs import (
     deliver,
     expire,
     overruns,
+    readiness,
     reconcile,
     recover_leases,
     replace,
@@ -115,6 +116,7 @@ class Worker:
             Tick("expire", lambda: expire.run(now=now()), 60),
             Tick("overruns", lambda: overruns.run(now=now()), 60),
             Tick("replace", lambda: replace.run(now=now()), 60),
+            Tick("readiness", lambda: readiness.run(now=now()), 60),
             Tick("seal-audit", lambda: seal_audit.run(now=now()), 60),
         ]
         if self.twilio is not None:

@@ -25,6 +25,7 @@ _SAID = {
     "appointment.strike": "struck it out",
     "appointment.unplaced": "changed the supply, and it lost its place",
     "call.outcome": "recorded the outcome",
+    "readiness.answered": "answered the questions before the visit",
     "session.start": "started it",
     "session.end": "noted its end",
     "session.safe": "signed that they may go home",

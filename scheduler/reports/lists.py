@@ -20,7 +20,7 @@ from scheduler.plans import approval
 from scheduler.plans import service as plans
 from scheduler.tasks import queries as tasks
 from scheduler.tasks.models import Task
-from scheduler.treatment import clearance
+from scheduler.treatment import clearance, readiness
 
 CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
 
@@ -41,6 +41,14 @@ TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("Looked at, no plan", "Talked to the patient"),
     ),
     withdrawal.TASK: ("Has lost its place", ("Moved", "Cancelled")),
+    readiness.UNANSWERED: (
+        "Has not answered the questions before the visit: call",
+        ("Called and answered", "Not reached"),
+    ),
+    readiness.CONCERN: (
+        "Something is open before the visit: call",
+        ("Called and settled", "Moved", "A clinician decides"),
+    ),
     plans.REASSESS: ("The course has run: look at it again", ("Looked at",)),
 }
 

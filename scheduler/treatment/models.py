@@ -1,7 +1,7 @@
 """What happened: outcomes of calls, clearances, and the record of the chair.
 
-Screening answers, clearances and session events are append only (triggers hold it): what was
-wrong is put right by a newer row.
+Screening answers, clearances, answers before a visit and session events are append only
+(triggers hold it): what was wrong is put right by a newer row.
 """
 
 import enum
@@ -109,6 +109,35 @@ class Clearance(Model):
     reason: Mapped[str | None] = mapped_column(Sealed)
     signed_by_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
     signed_at: Mapped[datetime]
+
+
+class ReadinessAnswer(Model):
+    """What was answered before one visit at one time; the newest for the visit's time counts.
+
+    An answer for a time the visit no longer has says nothing: food, drink and who takes them home
+    all hang on the hour.
+    """
+
+    __tablename__ = "readiness_answer"
+    __table_args__ = (
+        CheckConstraint("NOT has_escort OR escort_name IS NOT NULL", name="escort_has_a_name"),
+        Index("ix_readiness_answer_appointment_id_id", "appointment_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    appointment_id: Mapped[int] = mapped_column(ForeignKey("appointment.id"))
+    starts_at: Mapped[datetime]  # the time of the visit it was answered for
+    has_escort: Mapped[bool]
+    escort_name: Mapped[str | None] = mapped_column(Sealed)
+    escort_phone: Mapped[str | None] = mapped_column(Sealed)
+    keeps_times: Mapped[bool]  # the times to eat and drink
+    knows_medicines: Mapped[bool]
+    is_ill: Mapped[bool]
+    illness: Mapped[str | None] = mapped_column(Sealed)
+    agrees: Mapped[bool]  # the consent still stands
+    consent_version: Mapped[str | None]  # which one was named to them
+    recorded_by: Mapped[str]
+    recorded_at: Mapped[datetime]
 
 
 class EventKind(enum.StrEnum):

@@ -58,6 +58,33 @@ class Release:
     chair_at: datetime
 
 
+@dataclass(frozen=True)
+class ClockTimes:
+    """By when, before a visit: moments, so that a night in which the clocks change is right."""
+
+    heavy: datetime  # nothing heavy or fatty after
+    light: datetime  # nothing to eat after
+    drink: datetime  # nothing to drink after
+    medicines: datetime  # usual medicines are taken by
+
+
+def clock_times(
+    starts_at: datetime,
+    *,
+    heavy_hours: int,
+    light_hours: int,
+    drink_hours: int,
+    medicines_hours: int,
+) -> ClockTimes:
+    """Count back from the start of a visit, in hours that really pass."""
+    return ClockTimes(
+        heavy=starts_at - timedelta(hours=heavy_hours),
+        light=starts_at - timedelta(hours=light_hours),
+        drink=starts_at - timedelta(hours=drink_hours),
+        medicines=starts_at - timedelta(hours=medicines_hours),
+    )
+
+
 def state(
     lines: Sequence[Line], *, now: datetime, infusion_minutes: int, recovery_minutes: int
 ) -> ChairState:

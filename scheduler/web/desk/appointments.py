@@ -40,7 +40,7 @@ from scheduler.tasks import queries as tasks
 from scheduler.treatment import service as treatment
 from scheduler.treatment.models import Outcome
 from scheduler.web import login
-from scheduler.web.desk import looks, signing
+from scheduler.web.desk import looks, readiness, signing
 from scheduler.web.desk.rooms import back, say
 from scheduler.web.display import clock_time
 from scheduler.web.fields import DayField, Form, option, read_moment, read_number
@@ -446,6 +446,7 @@ def _page(
             in_chair=boards.chair_states([appointment], now=now).get(appointment.id),
         ),
         is_infusion=appointment.service_code in boards.INFUSIONS,
+        answered=_answered(appointment, sees_notes),
         owed=followups.find_for_chat(appointment.id) or followups.find_for_infusion(appointment.id),
         visit=visits.find_for(appointment.id),
         is_call=appointment.service_code in boards.CALLS,
@@ -474,6 +475,11 @@ def _page(
     )
     looks.note("appointment.viewed", topic, patient_id=patient_id)
     return html
+
+
+def _answered(appointment: Appointment, sees_notes: bool) -> readiness.Answered | None:
+    is_infusion = appointment.service_code in boards.INFUSIONS
+    return readiness.answered(appointment, clinical=sees_notes) if is_infusion else None
 
 
 def _may_reinstate(appointment: Appointment, *, now: datetime) -> bool:

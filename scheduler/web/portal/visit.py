@@ -18,6 +18,7 @@ from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
 from scheduler.patients.links import open_link, renew_feed
 from scheduler.plans import service as plans
+from scheduler.treatment import readiness
 from scheduler.web import visitor
 from scheduler.web.fields import read_aware, read_number
 from scheduler.web.portal import book
@@ -233,6 +234,7 @@ def _page(
     if request.args.get("late"):
         trouble = _("We are sorry: that time is no longer free.")
     can_change = _can_change(appointment, now=now)
+    can_prepare = can_change and readiness.is_asked(appointment)
     undo_until = _undo_until(appointment, now=now)
     return (
         render_template(
@@ -246,6 +248,8 @@ def _page(
             is_call=notices.is_call(appointment),
             can_change=can_change,
             can_move=_can_move(appointment, now=now),
+            can_prepare=can_prepare,
+            is_prepared=can_prepare and readiness.current(appointment) is not None,
             can_undo=undo_until is not None,
             undo_until=undo_until,
         ),
