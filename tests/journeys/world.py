@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from config import ROOT
 from scheduler.messaging import addresses
-from tests.support import databases, smtp_server, twilio_server
+from tests.support import databases, programs, smtp_server, twilio_server
+from tests.support.programs import Program
 from tests.support.smtp_server import SmtpServer
 from tests.support.twilio_server import TwilioServer
 
@@ -120,8 +120,8 @@ WORKER = [sys.executable, "-m", "flask", "--app", "wsgi", "worker"]
 
 
 @contextmanager
-def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+def _process(command: list[str], environment: dict[str, str]) -> Iterator[Program]:
+    process = programs.start(command, environment, None)
     try:
         yield process
     finally:

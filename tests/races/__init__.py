@@ -7,4 +7,5 @@ PRELOADED = [
     "tests.races.nursery",
     "tests.races.signers",
     "tests.jobs.mortal",
+    "tests.support.programs",
 ]

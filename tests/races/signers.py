@@ -8,11 +8,13 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import sqlalchemy as sa
+from flask import Flask
 
 from scheduler.accounts.models import Staff
 from scheduler.app import create_app
@@ -21,7 +23,7 @@ from scheduler.core.errors import Refusal
 from scheduler.plans import approval, scheduling
 from scheduler.plans.models import Plan
 from scheduler.plans.scheduling import Choice
-from tests.races import PRELOADED
+from tests.races import PRELOADED, nursery
 from tests.support import databases
 
 
@@ -45,15 +47,32 @@ def race(children: Sequence[tuple[Callable[..., str], tuple[Any, ...]]], url: st
     return sorted(outcomes)
 
 
-def dying(url: str, plan_id: int, choices: dict[int, Choice], after: int, now: datetime) -> int:
-    """Book a series in a process that dies when it has written `after` visits; its exit code."""
-    context = multiprocessing.get_context("forkserver")
-    child = context.Process(
-        target=_book_and_die, args=(url, databases.KEYS, plan_id, choices, after, now)
-    )
-    child.start()
-    child.join(timeout=600)
-    return child.exitcode or 0
+@dataclass(frozen=True)
+class Death:
+    """How a process that booked a series ended, and what it left: appointments, visits, claims."""
+
+    exit_code: int | None
+    left: tuple[int, ...]
+
+
+def die_between(_: Flask, plan_id: int, choices: dict[int, Choice], now: datetime) -> list[Death]:
+    """Book a series in processes that die when they have written 1, 2, … visits; the last lives."""
+    nursery.rehearse(lambda: _schedule(plan_id, choices, now))
+    deaths = []
+    for after in range(1, len(choices) + 2):
+        child = nursery.forked(lambda after=after: _book_and_die(plan_id, choices, after, now))  # type: ignore[misc]
+        child.join(timeout=nursery.PATIENCE_S)
+        left = [db.session.scalar(sa.text(f"SELECT count(*) FROM {what}")) for what in LEFT]
+        db.session.rollback()
+        deaths.append(Death(child.exitcode, tuple(n or 0 for n in left)))
+    return deaths
+
+
+LEFT = (
+    "appointment WHERE service_code = 'infusion'",
+    "planned_visit WHERE state = 'booked'",
+    "claim c JOIN appointment a ON a.id = c.appointment_id WHERE a.service_code = 'infusion'",
+)
 
 
 def approve(plan_id: int, staff_id: int, version: int, now: datetime) -> str:
@@ -97,25 +116,23 @@ def _at_the_gate(
         db.engine.dispose()
 
 
-def _book_and_die(
-    url: str, keys: str, plan_id: int, choices: dict[int, Choice], after: int, now: datetime
-) -> None:
-    app = create_app(databases.config(url, keys=keys))
-    with app.app_context():
-        written = 0
+def _book_and_die(plan_id: int, choices: dict[int, Choice], after: int, now: datetime) -> None:
+    written = 0
 
-        @sa.event.listens_for(db.engine, "after_cursor_execute")
-        def count(_c: Any, _cur: Any, statement: str, *_: Any) -> None:
-            nonlocal written
-            if statement.startswith("UPDATE planned_visit"):
-                written += 1
-                if written == after:
-                    os.kill(os.getpid(), signal.SIGKILL)
+    def count(_c: Any, _cur: Any, statement: str, *_: Any) -> None:
+        nonlocal written
+        if statement.startswith("UPDATE planned_visit"):
+            written += 1
+            if written == after:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-        with transaction() as session:
-            plan = session.get_one(Plan, plan_id)
-            scheduling.schedule(
-                plan, choices, keep_rest=True, version=plan.version, actor="staff:4", now=now
-            )
-        if after > written:
-            os.kill(os.getpid(), signal.SIGTERM)
+    sa.event.listen(db.engine, "after_cursor_execute", count)
+    with transaction():
+        _schedule(plan_id, choices, now)
+
+
+def _schedule(plan_id: int, choices: dict[int, Choice], now: datetime) -> None:
+    plan = db.session.get_one(Plan, plan_id)
+    scheduling.schedule(
+        plan, choices, keep_rest=True, version=plan.version, actor="staff:4", now=now
+    )

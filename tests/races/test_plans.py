@@ -11,16 +11,16 @@ from scheduler.plans import scheduling
 from scheduler.plans.models import Plan
 from scheduler.plans.scheduling import Choice
 from tests import course, make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.course import at
-from tests.races.signers import approve, dying, race, schedule
+from tests.races import nursery
+from tests.races.signers import approve, die_between, race, schedule
 
 
 @pytest.fixture
-def where(app: Flask, keep: Keep) -> course.Clinic:
+def where(once: Once) -> course.Clinic:
     """Two sites and staff."""
-    with keep():
-        return course.clinic()
+    return once(course.clinic)
 
 
 def let_go(app: Flask) -> None:
@@ -115,32 +115,17 @@ def _another_course(where: course.Clinic) -> int:
     return plan.id
 
 
-@pytest.mark.parametrize("after", range(1, 7))
 def test_a_crash_between_two_visits_leaves_none(
-    app: Flask, keep: Keep, database_url: str, where: course.Clinic, after: int
-) -> None:
-    with keep():
-        plan_id = course.approved(make.patient("June", "Okafor"), where).id
-        choices = booked_choices(plan_id)
-    let_go(app)
-
-    assert dying(database_url, plan_id, choices, after, at(10, 9)) == -signal.SIGKILL
-
-    assert count(app, "appointment WHERE service_code = 'infusion'") == 0
-    assert count(app, "planned_visit WHERE state = 'booked'") == 0
-    assert count(app, "claim c JOIN appointment a ON a.id = c.appointment_id"
-                      " WHERE a.service_code = 'infusion'") == 0  # fmt: skip
-
-
-def test_without_a_crash_the_same_process_books_all(
     app: Flask, keep: Keep, database_url: str, where: course.Clinic
 ) -> None:
-    """Negative control: what died above would have booked."""
+    """After the last of them the same process, let live, books all: what died would have."""
     with keep():
         plan_id = course.approved(make.patient("June", "Okafor"), where).id
         choices = booked_choices(plan_id)
     let_go(app)
 
-    assert dying(database_url, plan_id, choices, 99, at(10, 9)) == -signal.SIGTERM
+    deaths = nursery.raised(database_url, die_between, plan_id, choices, at(10, 9))
 
-    assert count(app, "appointment WHERE service_code = 'infusion'") == 6
+    assert [d.exit_code for d in deaths] == [-signal.SIGKILL] * 6 + [0]
+    assert [d.left for d in deaths] == [(0, 0, 0)] * 6 + [(6, 6, deaths[-1].left[2])]
+    assert deaths[-1].left[2] > 6

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from config import ROOT
 from tests.journeys.world import answers, free_port, until, web_command
-from tests.support import databases
+from tests.support import databases, programs
+from tests.support.programs import Program
 
 PATIENCE_S = 120.0
 
@@ -33,7 +33,7 @@ class Served:
     experiment: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: Program | None = None
 
     @property
     def base(self) -> str:
@@ -64,10 +64,7 @@ class Served:
         command = web_command(self.port, workers=self.workers)
         if self.experiment:
             command[command.index("wsgi:app")] = "tests.support.wrapped:app"
-        with (self.folder / "web.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
+        self.process = programs.start(command, self.environment, self.folder / "web.log")
         until(lambda: answers(self.base), "the web server", within=PATIENCE_S)
 
     def stop(self) -> None:
@@ -122,12 +119,11 @@ class Served:
 
 
 @contextmanager
-def working(served: Served) -> Iterator[subprocess.Popen[bytes]]:
+def working(served: Served) -> Iterator[Program]:
     """Run a worker beside a served app, with the same experiment in it."""
     app = "tests.support.wrapped" if served.experiment else "wsgi"
     command = [sys.executable, "-m", "flask", "--app", app, "worker"]
-    with (served.folder / "worker.log").open("ab") as log:
-        worker = subprocess.Popen(command, cwd=ROOT, env=served.environment, stdout=log, stderr=log)
+    worker = programs.start(command, served.environment, served.folder / "worker.log")
     try:
         yield worker
     finally:
