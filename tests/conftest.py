@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, ParamSpec, TypeVar, cast
 
 import pytest
 from argon2 import PasswordHasher
@@ -22,11 +22,13 @@ from scheduler.core import clock as house_clock
 from scheduler.core.db import db, transaction
 from scheduler.core.sealed import keyring
 from tests import make
-from tests.support import chromium, databases, postgres
+from tests.support import chromium, databases, postgres, worlds
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # Monday, 10:00 AM in Woburn
 
 Keep = Callable[[], AbstractContextManager[Session]]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Compiled(BytecodeCache):
@@ -165,6 +167,50 @@ def app(
         dispose(app)
 
 
+class Once:
+    """A preparation done once a process and laid out again after.
+
+    `once(course.clinic, chairs=4)` calls it in a transaction the first time, and remembers the
+    rows and what it returned; later it lays out the rows. A second call goes on from the first:
+    the world is known by all that was prepared, in order. What it is given and returns must be
+    plain values, for objects of a session do not outlive it. It must come before anything else
+    writes.
+    """
+
+    known: ClassVar[dict[tuple[object, ...], tuple[worlds.World, object]]] = {}
+
+    def __init__(self, app: Flask, url: str) -> None:
+        self.app = app
+        self.url = url
+        self.so_far: tuple[object, ...] = (url.split(":")[0],)
+        self.last: worlds.World | None = None
+        self.is_over = False  # somebody wrote past us
+
+    def __call__(self, prepare: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Prepare, or lay out what was prepared; return what it returned."""
+        assert not self.is_over, "a world is prepared before anything else is written"
+        moment = house_clock.now()
+        step = (prepare.__module__, prepare.__qualname__, given, tuple(named.items()), moment)
+        self.so_far += step
+        if self.so_far not in self.known:
+            with self.app.app_context(), transaction():
+                returned = prepare(*given, **named)
+            self.known[self.so_far] = (worlds.save(self.url), returned)
+        else:
+            if self.url.startswith("sqlite"):
+                dispose(self.app)
+            worlds.lay_out(self.url, self.known[self.so_far][0], over=self.last)
+            supply._kept.clear()
+        self.last, kept = self.known[self.so_far]
+        return cast(T, kept)
+
+
+@pytest.fixture
+def once(app: Flask, database_url: str) -> Once:
+    """A way to prepare: `where = once(course.clinic)`."""
+    return Once(app, database_url)
+
+
 @pytest.fixture
 def room(app: Flask) -> Iterator[Flask]:
     """The app with a context open, for tests that call services directly and send no request."""
@@ -173,11 +219,12 @@ def room(app: Flask) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def keep(app: Flask) -> Keep:
+def keep(app: Flask, once: Once) -> Keep:
     """A way to write between requests: `with keep(): make_patient()`."""
 
     @contextmanager
     def opened() -> Iterator[Session]:
+        once.is_over = True
         with app.app_context(), transaction() as session:
             yield session
 

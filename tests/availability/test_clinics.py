@@ -24,7 +24,7 @@ from scheduler.clinic.settings import Settings
 from scheduler.clinic.supply import Away, Need, Offering, SiteSupply, Unit, Weekly
 from scheduler.core.timespan import TimeSpan
 
-CLINICS = 10_000 if os.environ.get("EMERGE_PROVE") else 250
+CLINICS = 10_000 if os.environ.get("EMERGE_PROVE") else 120
 SEED = 4_711
 ZONE = ZoneInfo("America/New_York")
 DAY = date(2026, 3, 3)

@@ -37,7 +37,7 @@ from tests import make
 from tests.conftest import built
 
 FULL = bool(os.environ.get("EMERGE_PROVE"))
-EXAMPLES, STEPS = (200, 50) if FULL else (12, 25)
+EXAMPLES, STEPS = (200, 50) if FULL else (8, 25)
 CHAIRS, NURSE_LANES, STARTS_A_QUARTER = 2, 3, 2
 PATIENTS = 6
 QUARTERS = [make.at(8) + timedelta(minutes=15 * n) for n in range(44)]  # 8:00 to 18:45

@@ -20,7 +20,7 @@ from scheduler.plans import service as plans
 from scheduler.plans import undo
 from scheduler.plans.safety import Grant
 from tests import make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.make import at
 
 NOW = make.MONDAY
@@ -37,9 +37,10 @@ def set_aside() -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def busy(app: Flask, keep: Keep) -> int:
+def busy(app: Flask, once: Once) -> int:
     """A site with six chairs and one nurse, who watches three from 10:00 on; its id."""
-    with keep():
+
+    def made() -> int:
         standard.add_services()
         where = make.site(chairs=6, starts=6)
         make.person(where, "Rosa Lima", skills=("nurse",), lanes=3)
@@ -47,6 +48,8 @@ def busy(app: Flask, keep: Keep) -> int:
         for n in range(3):
             make.infusion(where, make.patient(f"P{n}"))
         return where.id
+
+    return once(made)
 
 
 def fourth(site_id: int, patient: Patient, *, beyond_ratio: bool) -> Appointment:

@@ -30,7 +30,7 @@ from scheduler.messaging.models import Message
 from scheduler.messaging.states import State
 from scheduler.patients.models import Patient
 from tests import make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.make import at
 
 CALL = ServiceCode.CALL
@@ -38,10 +38,13 @@ NOW = make.MONDAY
 
 
 @pytest.fixture
-def where(app: Flask, keep: Keep) -> int:
+def where(app: Flask, once: Once) -> int:
     """A clinic with one caller, one nurse and two chairs; its site id."""
-    with keep():
+
+    def made() -> int:
         return make.clinic_day().id
+
+    return once(made)
 
 
 def free(site_id: int, *, now: datetime = NOW, service: ServiceCode = CALL) -> list[datetime]:

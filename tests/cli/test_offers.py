@@ -12,16 +12,18 @@ from scheduler.clinic import hours
 from scheduler.clinic import queries as clinic
 from scheduler.core.timespan import TimeSpan
 from tests import make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 
 CALLS = ["offers", "--service", "call", "--site", "woburn", "--from", "2026-03-03", "--days", "1"]
 
 
 @pytest.fixture(autouse=True)
-def _clinic(keep: Keep) -> None:
-    with keep():
+def _clinic(once: Once) -> None:
+    def made() -> None:
         woburn, _ = make.two_sites()
         make.call(woburn, make.patient("June", "Okafor"), make.at(10))
+
+    once(made)
 
 
 def test_the_starts_of_a_day_are_listed_with_who_is_free(runner: FlaskCliRunner) -> None:

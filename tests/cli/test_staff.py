@@ -4,13 +4,15 @@ import pytest
 from flask.testing import FlaskCliRunner
 
 from tests import make
-from tests.conftest import Keep
+from tests.conftest import Once
 
 
 @pytest.fixture(autouse=True)
-def _clinic(keep: Keep) -> None:
-    with keep():
+def _clinic(once: Once) -> None:
+    def made() -> None:
         make.two_sites()
+
+    once(made)
 
 
 ADD = ["staff", "add", "bea", "--name", "Bea Novak", "--role", "nurse", "--site", "woburn"]

@@ -14,16 +14,19 @@ from scheduler.clinic import hours, places, queries, roster, terms
 from scheduler.clinic.models import Closure, Service
 from scheduler.core.db import db
 from tests import make
-from tests.conftest import Keep
+from tests.conftest import Once
 
 
 @pytest.fixture(autouse=True)
-def _clinic(keep: Keep) -> None:
+def _clinic(once: Once) -> None:
     """Tomorrow Ana is called at 10 and Ben comes at 11."""
-    with keep():
+
+    def made() -> None:
         site = make.clinic_day()
         make.call(site, make.patient())
         make.infusion(site, make.patient("Ben", "Ito", mobile="+17815550122"), make.at(11))
+
+    once(made)
 
 
 def supply(runner: FlaskCliRunner, *words: str) -> Result:

@@ -37,7 +37,7 @@ from scheduler.core.timespan import TimeSpan
 from tests import make
 
 ACTOR = "staff:9"
-CLINICS = 60 if os.environ.get("EMERGE_PROVE") else 4
+CLINICS = 60 if os.environ.get("EMERGE_PROVE") else 2
 ROUNDS = 6
 STEP = timedelta(minutes=5)
 

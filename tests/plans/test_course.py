@@ -40,15 +40,18 @@ from scheduler.treatment.chair import Override
 from scheduler.treatment.errors import NotCleared, NotInOrder
 from scheduler.treatment.models import Answer
 from tests import course, make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.course import NOW, at, person
 
 
 @pytest.fixture
-def where(app: Flask, keep: Keep) -> course.Clinic:
+def where(app: Flask, once: Once) -> course.Clinic:
     """Two sites and staff."""
-    with keep():
+
+    def made() -> course.Clinic:
         return course.clinic()
+
+    return once(made)
 
 
 def june(**more: object) -> Patient:

@@ -4,24 +4,25 @@ from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from scheduler.core.db import db, violated
 from scheduler.patients.models import Patient
 from tests import course, make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.course import at
 
 
-@pytest.fixture
-def where(app: Flask, keep: Keep) -> course.Clinic:
-    """Two sites, and June's plan with six visits booked from March 12."""
-    with keep():
-        found = course.clinic()
-    with keep():
-        course.scheduled(make.patient("June", "Okafor"), found)
+def with_visits() -> course.Clinic:
+    found = course.clinic()
+    course.scheduled(make.patient("June", "Okafor"), found)
     return found
+
+
+@pytest.fixture
+def where(once: Once) -> course.Clinic:
+    """Two sites, and June's plan with six visits booked from March 12."""
+    return once(with_visits)
 
 
 def moment(name: str, value: datetime) -> sa.BindParameter[datetime]:

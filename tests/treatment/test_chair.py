@@ -16,22 +16,28 @@ from scheduler.treatment.errors import MayNotSign, NotInOrder, NotReady
 from scheduler.treatment.models import EventKind
 from scheduler.treatment.rules import Stage
 from tests import course, make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.course import at, person
 
 
 @pytest.fixture
-def where(app: Flask, keep: Keep) -> course.Clinic:
+def where(app: Flask, once: Once) -> course.Clinic:
     """Two sites and staff."""
-    with keep():
+
+    def made() -> course.Clinic:
         return course.clinic()
+
+    return once(made)
 
 
 @pytest.fixture
-def visit_id(keep: Keep, where: course.Clinic) -> int:
+def visit_id(once: Once, where: course.Clinic) -> int:
     """A first infusion on March 4 at 10:00."""
-    with keep():
+
+    def made() -> int:
         return course.first_infusion(make.patient("June", "Okafor"), where).infusion.id
+
+    return once(made)
 
 
 def visit(number: int) -> Appointment:

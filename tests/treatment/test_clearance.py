@@ -14,22 +14,28 @@ from scheduler.treatment.chair import Override
 from scheduler.treatment.errors import MayNotSign, NotCleared, NotReady
 from scheduler.treatment.models import Answer, Decision, Outcome
 from tests import course, make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.course import NOW, at, person
 
 
 @pytest.fixture
-def where(app: Flask, keep: Keep) -> course.Clinic:
+def where(app: Flask, once: Once) -> course.Clinic:
     """Two sites and staff."""
-    with keep():
+
+    def made() -> course.Clinic:
         return course.clinic()
+
+    return once(made)
 
 
 @pytest.fixture
-def june(keep: Keep, where: course.Clinic) -> int:
+def june(once: Once, where: course.Clinic) -> int:
     """A patient's id."""
-    with keep():
+
+    def made() -> int:
         return make.patient("June", "Okafor").id
+
+    return once(made)
 
 
 def patient(patient_id: int) -> Patient:

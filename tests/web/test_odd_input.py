@@ -9,7 +9,7 @@ from scheduler.audit.models import AuditEntry
 from scheduler.core.db import db
 from scheduler.patients.models import Patient
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Once, SignIn, StoppedClock
 
 FIRST_MOMENT = "0001-01-01T00:00+14:00"
 LAST_MOMENT = "9999-12-31T23:59-12:00"
@@ -18,14 +18,17 @@ HUGE = "99999999999999999999"
 
 
 @pytest.fixture
-def booked(app: Flask, keep: Keep) -> tuple[str, str]:
+def booked(app: Flask, once: Once) -> tuple[str, str]:
     """The public ids of an appointment and of its patient."""
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    with keep():
+
+    def made() -> tuple[str, str]:
         woburn, _ = make.two_sites()
         june = make.patient("June", "Okafor", mobile="+17815550134")
         call = make.call(woburn, june, make.at(11))
         return call.public_id, june.public_id
+
+    return once(made)
 
 
 def send(client: FlaskClient, path: str, **form: str) -> int:

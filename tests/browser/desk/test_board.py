@@ -12,16 +12,18 @@ from scheduler.core.db import db
 from scheduler.plans import service as plans
 from tests import make
 from tests.browser.conftest import OpenPage, faults
-from tests.conftest import Keep, StoppedClock
+from tests.conftest import Keep, Once, StoppedClock
 
 
 @pytest.fixture(autouse=True)
-def _day(keep: Keep, clock: StoppedClock) -> None:
-    with keep():
+def _day(once: Once, clock: StoppedClock) -> None:
+    def made() -> None:
         woburn, _ = make.two_sites()
         make.call(woburn, make.patient(), make.at(11, days=0))
         ben = make.patient("Ben", "Ito", mobile="+17815550122")
         make.infusion(woburn, ben, make.at(11, 30, days=0))
+
+    once(made)
 
 
 def starts(app: Flask, given: str) -> object:

@@ -6,13 +6,14 @@ from playwright.sync_api import expect
 from scheduler.plans import service as plans
 from tests import make
 from tests.browser.conftest import OpenPage, faults
-from tests.conftest import Keep, StoppedClock
+from tests.conftest import Once, StoppedClock
 
 
 @pytest.fixture(autouse=True)
-def _day(keep: Keep, clock: StoppedClock) -> None:
+def _day(once: Once, clock: StoppedClock) -> None:
     """One chair and two nurses: Ben came 30 minutes late, Cara has his chair next."""
-    with keep():
+
+    def made() -> None:
         woburn = make.clinic_day(chairs=1, nurses=2)
         ben = make.patient("Ben", "Ito", mobile="+17815550122")
         late = make.infusion(woburn, ben, make.at(11, days=0))
@@ -20,6 +21,8 @@ def _day(keep: Keep, clock: StoppedClock) -> None:
         make.infusion(woburn, cara, make.at(12, 35, days=0))
         clock.set(make.at(11, 30, days=0))
         plans.arrive(late, actor="staff:1", now=clock())
+
+    once(made)
 
 
 def test_the_board_says_who_waits_and_leads_to_the_nearest_time(desk_page: OpenPage) -> None:

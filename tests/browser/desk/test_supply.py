@@ -14,13 +14,14 @@ from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan
 from tests import make
 from tests.browser.conftest import OpenPage, faults
-from tests.conftest import Keep, StoppedClock
+from tests.conftest import Once, StoppedClock
 
 
 @pytest.fixture(autouse=True)
-def _clinic(keep: Keep, clock: StoppedClock) -> None:
+def _clinic(once: Once, clock: StoppedClock) -> None:
     """Two sites; tomorrow Ana is called and Ben comes; the caller is away then."""
-    with keep():
+
+    def made() -> None:
         woburn, _ = make.two_sites()
         make.call(woburn, make.patient())
         ben = make.patient("Ben", "Ito", mobile="+17815550122")
@@ -46,6 +47,8 @@ def _clinic(keep: Keep, clock: StoppedClock) -> None:
         holidays.answer_holiday(
             woburn, day.day, day.name, is_closed=False, actor="staff:1", now=clock()
         )
+
+    once(made)
 
 
 def pages(app: Flask) -> list[str]:

@@ -7,15 +7,18 @@ from scheduler.accounts.models import Role
 from scheduler.jobs import beat
 from scheduler.messaging import addresses, inbound
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 from tests.support import twilio_server
 
 
 @pytest.fixture(autouse=True)
-def clinic(keep: Keep) -> None:
+def clinic(once: Once) -> None:
     """The two sites; without them there is no board."""
-    with keep():
+
+    def made() -> None:
         make.two_sites()
+
+    once(made)
 
 
 def test_a_worker_that_is_gone_is_said_on_every_page(

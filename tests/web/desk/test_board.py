@@ -19,17 +19,20 @@ from scheduler.core.db import db
 from scheduler.plans import service as plans
 from scheduler.web.desk import grid
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 
 
 @pytest.fixture(autouse=True)
-def _day(keep: Keep, clock: StoppedClock) -> None:
+def _day(once: Once, clock: StoppedClock) -> None:
     """Woburn on the tests' Monday: Ana's call at 11, Ben's infusion at 11:30."""
-    with keep():
+
+    def made() -> None:
         woburn, _ = make.two_sites()
         make.call(woburn, make.patient(), make.at(11, days=0))
         ben = make.patient("Ben", "Ito", mobile="+17815550122")
         make.infusion(woburn, ben, make.at(11, 30, days=0))
+
+    once(made)
 
 
 def appointment(app: Flask, given: str = "Ana") -> Appointment:

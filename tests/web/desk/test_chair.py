@@ -12,19 +12,22 @@ from scheduler.core.db import db
 from scheduler.messaging import consent
 from scheduler.patients.models import Pain, Patient
 from tests import course, make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 
 
 @pytest.fixture
-def visits(keep: Keep, clock: StoppedClock) -> dict[str, str]:
+def visits(once: Once, clock: StoppedClock) -> dict[str, str]:
     """June's draft plan, and Ben who is in the chair; each by its public id."""
-    with keep():
+
+    def made() -> dict[str, str]:
         where = course.clinic()
         june = make.patient("June", "Okafor", pain=Pain.CRPS, home_site_id=where.woburn)
         plan = course.draft(june, where)
         ben = make.patient("Ben", "Ito", mobile="+17815550122")
         running = course.first_infusion(ben, where, course.at(9, 10)).infusion
-        found = {"plan": plan.public_id, "ben": running.public_id}
+        return {"plan": plan.public_id, "ben": running.public_id}
+
+    found = once(made)
     clock.set(course.at(9, 10, 5))
     return found
 

@@ -21,15 +21,16 @@ from scheduler.tasks.models import Task
 from scheduler.treatment import clearance, vocabulary
 from scheduler.treatment.models import SessionEvent
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 
 CLINICIAN = {"password": make.PASSWORD}
 
 
 @pytest.fixture
-def june(keep: Keep) -> str:
+def june(once: Once) -> str:
     """A candidate: June, CRPS, at a clinic with a nurse, two chairs, and chats."""
-    with keep():
+
+    def made() -> str:
         woburn, _ = make.two_sites()
         june = make.patient("June", "Okafor", pain=Pain.CRPS, home_site_id=woburn.id)
         clearance.open_clearance(june, site_id=woburn.id, actor="staff:1", now=make.MONDAY)
@@ -39,6 +40,8 @@ def june(keep: Keep) -> str:
         )
         library.activate(row, amara, now=make.MONDAY)
         return june.public_id
+
+    return once(made)
 
 
 def post(client: FlaskClient, path: str, page: str | None = None, **form: object) -> TestResponse:

@@ -22,7 +22,7 @@ from scheduler.plans.models import Assessment, Plan, PlannedVisit, PlanState, Vi
 from scheduler.treatment import chair, clearance, vocabulary
 from scheduler.treatment.models import Answer, Clearance, EventKind, SessionEvent
 from tests import course, make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 from tests.course import at
 
 PASSWORD = {"password": make.PASSWORD}
@@ -51,10 +51,9 @@ ODD = (
 
 
 @pytest.fixture
-def where(app: Flask, keep: Keep) -> course.Clinic:
+def where(once: Once) -> course.Clinic:
     """Two sites, staff who sign, the shipped protocol."""
-    with keep():
-        return course.clinic()
+    return once(course.clinic)
 
 
 @dataclass(frozen=True)
@@ -66,23 +65,29 @@ class June:
     plan: str
 
 
+def with_draft(where: course.Clinic) -> June:
+    plan = course.draft(make.patient("June", "Okafor"), where)
+    infusion = db.session.get_one(Appointment, plan.assessment.infusion_id)
+    return June(plan.patient.public_id, infusion.public_id, plan.public_id)
+
+
+def with_first(where: course.Clinic) -> June:
+    infusion = course.first_infusion(make.patient("June", "Okafor"), where).infusion
+    return June(infusion.patient.public_id, infusion.public_id, "")
+
+
 @pytest.fixture
-def june(keep: Keep, where: course.Clinic, clock: StoppedClock) -> June:
+def june(once: Once, where: course.Clinic, clock: StoppedClock) -> June:
     """June with a draft: first infusion on March 4, chat on the 9th. It is the 9th, 10 AM."""
-    with keep():
-        plan = course.draft(make.patient("June", "Okafor"), where)
-        infusion = db.session.get_one(Appointment, plan.assessment.infusion_id)
-        found = June(plan.patient.public_id, infusion.public_id, plan.public_id)
+    found = once(with_draft, where)
     clock.set(at(9, 10))
     return found
 
 
 @pytest.fixture
-def first(keep: Keep, where: course.Clinic, clock: StoppedClock) -> June:
+def first(once: Once, where: course.Clinic, clock: StoppedClock) -> June:
     """June with a first infusion on Wednesday, March 4 at 10 AM; it is that time."""
-    with keep():
-        infusion = course.first_infusion(make.patient("June", "Okafor"), where).infusion
-        found = June(infusion.patient.public_id, infusion.public_id, "")
+    found = once(with_first, where)
     clock.set(at(4, 10))
     return found
 

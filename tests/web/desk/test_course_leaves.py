@@ -24,9 +24,9 @@ from tests.web.desk.test_course_hostile import dates, post, visit_of
 
 
 def sent_until(
-    app: Flask, clock: StoppedClock, moment: datetime, *, hours: float = 2
+    app: Flask, clock: StoppedClock, moment: datetime, *, hours: float = 4
 ) -> list[Outgoing]:
-    """Let a worker look every two hours until a moment; return what went out."""
+    """Let a worker look every four hours until a moment; return what went out."""
     sender = FakeSender()
     with app.app_context():
         while clock.moment < moment:

@@ -18,17 +18,18 @@ from scheduler.core.db import db
 from scheduler.jobs import overruns
 from scheduler.plans import service as plans
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 from tests.make import at
 
 
 @pytest.fixture
-def day(keep: Keep, clock: StoppedClock) -> None:
+def day(once: Once, clock: StoppedClock) -> None:
     """One chair, one nurse, one caller on the tests' Monday; Ben at 11, Cara in his chair 95 after.
 
     Ana's call is at 11, Dora's with the same caller at 11:20.
     """
-    with keep():
+
+    def made() -> None:
         woburn = make.clinic_day(chairs=1)
         for given, hour, minute in (("Ben", 11, 0), ("Cara", 12, 35)):
             who = make.patient(given, "Ito", mobile=None, email=None)
@@ -36,6 +37,8 @@ def day(keep: Keep, clock: StoppedClock) -> None:
         for given, minute in (("Ana", 0), ("Dora", 20)):
             who = make.patient(given, "Duarte", mobile=None, email=None)
             make.call(woburn, who, at(11, minute, days=0))
+
+    once(made)
 
 
 def of(given: str) -> Appointment:

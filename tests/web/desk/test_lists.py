@@ -14,7 +14,7 @@ from scheduler.messaging.senders import simulated
 from scheduler.tasks.models import Task
 from scheduler.treatment.models import CallOutcome
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Once, SignIn, StoppedClock
 
 NUMBER = "+17815550111"
 
@@ -25,13 +25,16 @@ def settings() -> dict[str, object]:
 
 
 @pytest.fixture(autouse=True)
-def _call(keep: Keep, clock: StoppedClock) -> None:
+def _call(once: Once, clock: StoppedClock) -> None:
     """Ana's call is at 11; she has written something nobody can understand."""
-    with keep():
+
+    def made() -> None:
         woburn, _ = make.two_sites()
         make.call(woburn, make.patient(), make.at(11, days=0))
         reference = simulated.texted_by_patient(NUMBER, "Is there parking?", now=clock())
         answer.take_in(provider_ref=reference, number=NUMBER, body="Is there parking?", now=clock())
+
+    once(made)
 
 
 def send(client: FlaskClient, path: str, **form: object) -> TestResponse:

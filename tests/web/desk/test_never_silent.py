@@ -14,17 +14,20 @@ from scheduler.clinic.models import Site
 from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 from tests.make import at
 
 
 @pytest.fixture(autouse=True)
-def _day(keep: Keep, clock: StoppedClock) -> None:
+def _day(once: Once, clock: StoppedClock) -> None:
     """Woburn, open 8 to 6, closed for training on Wednesday from 1 to 3; Ana's call on Tuesday."""
-    with keep():
+
+    def made() -> None:
         woburn = make.clinic_day()
         close(woburn, at(13, days=2), at(15, days=2), "Training")
         make.call(woburn, make.patient(), at(10))
+
+    once(made)
 
 
 def close(site: Site, since: datetime, until: datetime, reason: str) -> None:

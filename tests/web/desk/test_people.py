@@ -19,12 +19,12 @@ from scheduler.patients.models import Pain, PainSince, Patient, Standing
 from scheduler.plans import service as plans
 from scheduler.treatment.models import Outcome
 from tests import make
-from tests.conftest import Keep, SignIn
+from tests.conftest import Keep, Once, SignIn
 
 
 @pytest.fixture(autouse=True)
-def _people(keep: Keep) -> None:
-    with keep():
+def _people(once: Once) -> None:
+    def made() -> None:
         woburn, _ = make.two_sites()
         make.patient("June", "Okafor", mobile="+17815550134", email="june@example.org")
         enquirer = people.enquire(
@@ -41,6 +41,8 @@ def _people(keep: Keep) -> None:
             now=make.MONDAY,
         )
         make.call(woburn, enquirer, make.at(11))
+
+    once(made)
 
 
 def who(app: Flask, standing: Standing) -> Patient:

@@ -18,23 +18,26 @@ from scheduler.core.db import db
 from scheduler.messaging.models import Message
 from scheduler.plans import service as plans
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 from tests.make import at
 
 
 @pytest.fixture(autouse=True)
-def _day(keep: Keep, clock: StoppedClock) -> None:
+def _day(once: Once, clock: StoppedClock) -> None:
     """Woburn on the tests' Monday: three chairs, two nurses, two callers.
 
     Ben's infusion is at 11:30 and Ana's call at 11; Cara has another chair at noon.
     """
-    with keep():
+
+    def made() -> None:
         woburn = make.clinic_day(chairs=3, callers=2, nurses=2)
         make.call(woburn, make.patient(), at(11, days=0))
         ben = make.patient("Ben", "Ito", mobile="+17815550122")
         make.infusion(woburn, ben, at(11, 30, days=0))
         cara = make.patient("Cara", "Diaz", mobile="+17815550133")
         make.infusion(woburn, cara, at(12, days=0))
+
+    once(made)
 
 
 def stands(app: Flask, given: str) -> dict[str, object]:

@@ -14,14 +14,16 @@ from scheduler.accounts.models import Role, StaffSession
 from scheduler.audit.models import AuditEntry
 from scheduler.core.db import db
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 
 
 @pytest.fixture(autouse=True)
-def _rosa(keep: Keep) -> None:
-    with keep():
+def _rosa(once: Once) -> None:
+    def made() -> None:
         make.two_sites()
         make.staff("rosa", role=Role.NURSE, name="Rosa Lima")
+
+    once(made)
 
 
 def enter(
@@ -142,9 +144,9 @@ def test_a_page_that_refreshes_itself_keeps_nobody_signed_in(
 
 def test_a_session_in_use_is_over_after_12_hours(signed_in: SignIn, clock: StoppedClock) -> None:
     client = signed_in()
-    for _ in range(71):
-        clock.advance(minutes=10)
-        assert client.get("/desk").status_code == 200
+    for _ in range(51):
+        clock.advance(minutes=14)
+        assert client.get("/desk/tasks").status_code == 200
     clock.advance(minutes=10)
 
     assert client.get("/desk").status_code == 303

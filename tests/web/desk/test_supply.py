@@ -21,18 +21,21 @@ from scheduler.core.db import db
 from scheduler.tasks.models import Task
 from scheduler.treatment import chair
 from tests import make
-from tests.conftest import Keep, SignIn
+from tests.conftest import Keep, Once, SignIn
 
 WEEK = [str(n) for n in range(7)]
 
 
 @pytest.fixture(autouse=True)
-def _clinic(keep: Keep) -> None:
+def _clinic(once: Once) -> None:
     """Tomorrow Ana is called at 10 and Ben comes at 11."""
-    with keep():
+
+    def made() -> None:
         site = make.clinic_day(nurses=2)
         make.call(site, make.patient())
         make.infusion(site, make.patient("Ben", "Ito", mobile="+17815550122"), make.at(11))
+
+    once(made)
 
 
 @pytest.fixture

@@ -12,14 +12,15 @@ from scheduler.clinic import supply
 from scheduler.clinic.models import Resource
 from scheduler.core.db import db, transaction
 from tests import make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Once, SignIn, StoppedClock
 from tests.web.desk.test_people import send
 
 
 @pytest.fixture(autouse=True)
-def two_callers(keep: Keep) -> None:
+def two_callers(once: Once) -> None:
     """Woburn with two people who take calls; the second works in the mornings only."""
-    with keep():
+
+    def made() -> None:
         make.clinic_day(callers=1)
         site = supply.current().site("woburn")
         assert site is not None
@@ -28,6 +29,8 @@ def two_callers(keep: Keep) -> None:
         clinic.add_shift(
             second, where, range(7), make.time(8), make.time(9), valid_from=make.ALWAYS
         )
+
+    once(made)
 
 
 def number(app: Flask, name: str) -> int:

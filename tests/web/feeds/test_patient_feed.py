@@ -15,20 +15,23 @@ from scheduler.messaging.lint import telling
 from scheduler.patients.links import mint_link, renew_feed, revoke_links
 from scheduler.patients.models import Patient
 from tests import make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 
 NOW = make.MONDAY
 
 
 @pytest.fixture
-def ana(app: Flask, keep: Keep) -> int:
+def ana(app: Flask, once: Once) -> int:
     """Somebody with a call tomorrow and a visit the day after; her id."""
-    with keep():
+
+    def made() -> int:
         where = make.clinic_day()
         who = make.patient()
         make.call(where, who)
         make.infusion(where, who, make.at(10, days=2))
         return who.id
+
+    return once(made)
 
 
 def address(keep: Keep, patient_id: int) -> str:

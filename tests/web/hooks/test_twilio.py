@@ -20,7 +20,7 @@ from scheduler.messaging.states import State
 from scheduler.patients.models import Patient
 from scheduler.tasks.models import Task
 from tests import make
-from tests.conftest import NOW, Keep, StoppedClock
+from tests.conftest import NOW, Keep, Once, StoppedClock
 from tests.messaging.kit import FACTS, FakeSender, ana, delivery, queue
 from tests.support import twilio_server
 from tests.support.twilio_server import inbound_form, report_form, signed, signed_with_shared_key
@@ -49,14 +49,18 @@ def text(client: FlaskClient, body: str, *, sid: str = SID, number: str = NUMBER
 
 
 @pytest.fixture
-def asked(app: Flask, keep: Keep, clock: StoppedClock) -> int:
+def asked(app: Flask, once: Once, clock: StoppedClock) -> int:
     """Ana was asked by text whether she will take her call; returns its appointment's id."""
-    with keep():
+
+    def made() -> int:
         where = make.clinic_day()
         patient = ana(NOW, home_site_id=where.id)
         appointment = make.call(where, patient, make.at(10, days=1), notify=False)
         number = appointment.id
         queue(patient, NOW, topic=appointment.topic, facts={"zone": FACTS["zone"]})
+        return number
+
+    number = once(made)
     send(app, clock)
     clock.advance(minutes=1)
     return number
