@@ -97,11 +97,15 @@ def hold(
     audience: Audience = Audience.ONLINE,
     kind: HoldKind = HoldKind.FORM,
     person_id: int | None = None,
+    until: datetime | None = None,
 ) -> Hold:
     """Keep a start for a browser while its person types (IHE Scheduling: hold).
 
     Asking again for the same start renews it. A browser keeps two at once; a third takes the
     place of its oldest. All form holds together take at most 30 % of a day's online starts.
+
+    Args:
+        until: How long it is kept; a form's ten minutes when left out.
 
     Raises:
         NotOffered, SlotTaken: as for booking; SlotTaken carries alternatives.
@@ -138,7 +142,7 @@ def hold(
         site_id=site_id,
         starts_at=starts_at,
         first_held_at=now,
-        expires_at=now + timedelta(minutes=wish.site.settings.form_hold_minutes),
+        expires_at=until or now + timedelta(minutes=wish.site.settings.form_hold_minutes),
         person_id=person_id,
     )
 
@@ -749,7 +753,11 @@ def _booked(
         starts_at=appointment.starts_at.isoformat(),
     )
     notices.after_booking(
-        appointment, actor=actor, now=now, by_patient=audience is Audience.ONLINE, notify=notify
+        appointment,
+        actor=actor,
+        now=now,
+        by_patient=audience is Audience.ONLINE or actor.startswith("patient:"),
+        notify=notify,
     )
 
 

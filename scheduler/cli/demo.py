@@ -888,7 +888,6 @@ class _Story:
                 waitlist.add(
                     person,
                     ServiceCode.INFUSION,
-                    site_id=None,
                     since=self.now,
                     until=self.now + timedelta(days=9 + number),
                     actor="staff:5",

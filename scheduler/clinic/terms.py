@@ -154,6 +154,10 @@ CHOICES: dict[str, Range] = {
     ),
     "form_hold_minutes": Range("An online visitor keeps a time for", 5, 30, "minutes"),
     "form_hold_longest_minutes": Range("… and with more time asked for", 10, 120, "minutes"),
+    "offer_hold_minutes": Range(
+        "A time offered from the waitlist is kept for", 10, 1440, "minutes", step=5
+    ),
+    "offer_hold_same_day_minutes": Range("… and on the same day", 10, 240, "minutes", step=5),
     "anonymous_holds_percent": Range(
         "Visitors who are typing may keep", 5, 100, "percent of a day"
     ),

@@ -29,6 +29,7 @@ from scheduler.jobs import (
     catch_up,
     deliver,
     expire,
+    openings,
     overruns,
     readiness,
     reconcile,
@@ -43,6 +44,7 @@ from scheduler.messaging.senders.simulated import KeptMail, Nobody, SimulatedPho
 from scheduler.messaging.senders.smtp import SmtpMail
 from scheduler.messaging.senders.twilio import TwilioTexts
 from scheduler.messaging.states import Channel
+from scheduler.waitlist import notices as waitlist_notices
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ class Worker:
     # who is told that it went out.
 
     def _judge(self, message: MessageView, now: datetime) -> Verdict:
+        if message.template in waitlist_notices.TEMPLATES:
+            return waitlist_notices.judge(message, public_url=self._public_url, now=now)
         return notices.judge(
             message, public_url=self._public_url, organizer=self._organizer, now=now
         )
@@ -114,6 +118,7 @@ class Worker:
                 20,
             ),
             Tick("expire", lambda: expire.run(now=now()), 60),
+            Tick("openings", lambda: openings.run(self.delivery.inbound_url, now=now()), 60),
             Tick("overruns", lambda: overruns.run(now=now()), 60),
             Tick("replace", lambda: replace.run(now=now()), 60),
             Tick("readiness", lambda: readiness.run(now=now()), 60),

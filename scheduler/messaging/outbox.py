@@ -371,21 +371,30 @@ def _reach_by_text(message: Message, patient: Patient, now: datetime) -> Verdict
     day = rules.next_daytime(now, zone, begins=chosen.quiet_until, ends=chosen.quiet_from)
     if day > now:
         return Wait(day)
-    if message.template in rules.REMINDERS and _is_capped(message, zone, chosen, now):
+    if message.template in rules.CAPPED and has_had_enough(
+        patient.id, zone, chosen, now=now, but_message=message.id
+    ):
         tomorrow = now.astimezone(zone).date() + timedelta(days=1)
         return Wait(instant(tomorrow, chosen.quiet_until, zone))
     return None
 
 
-def _is_capped(message: Message, zone: ZoneInfo, chosen: Settings, now: datetime) -> bool:
-    """Say whether this patient has had the reminders of a day, or of seven days, already."""
+def has_had_enough(
+    patient_id: int,
+    zone: ZoneInfo,
+    chosen: Settings,
+    *,
+    now: datetime,
+    but_message: int | None = None,
+) -> bool:
+    """Say whether a patient has had the capped texts of a day, or of seven days, already."""
     told = (
         select(func.count())
         .select_from(Message)
         .where(
-            Message.patient_id == message.patient_id,
-            Message.id != message.id,
-            func.coalesce(Message.sent_as, Message.template).in_(rules.REMINDERS),
+            Message.patient_id == patient_id,
+            Message.id != (but_message or 0),
+            func.coalesce(Message.sent_as, Message.template).in_(rules.CAPPED),
             Message.state.in_((State.SENDING, State.AMBIGUOUS, State.SENT, State.DELIVERED)),
         )
     )

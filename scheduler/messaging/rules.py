@@ -92,6 +92,10 @@ LONGEST_VALIDITY = 36_000  # seconds; what the provider takes at most
 
 #: Texts nobody asked for just now: capped, and never at night.
 REMINDERS = frozenset({"call-tomorrow", "visit-soon", "visit-tomorrow"})
+#: Times offered to those who wait for one: capped as reminders are, and never at night.
+OFFERS = frozenset({"call-offer", "visit-offer"})
+#: What counts towards how many texts a person gets in a day and a week.
+CAPPED = REMINDERS | OFFERS
 #: Texts that ask for 1 or 2.
 ASKING = REMINDERS | {"call-booked"}
 #: Answers to a text that came in. They need no consent: the person wrote first.

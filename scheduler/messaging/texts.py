@@ -7,6 +7,7 @@ it: `{when}` and its kind are put in, and any other brace is an error.
 What a text may say comes from facts, which are plain words so that they can wait in a row:
 
     starts_at   a moment, ISO with offset        -> {when}, on the wall of `zone`
+    until       a moment: how long it stands     -> {until}, likewise
     zone        an IANA zone                     -> {zone}, as people call it
     site        the site's name                  -> {site}
     address     where to come; absent for a call -> {place}, else "We will call you."
@@ -183,6 +184,8 @@ def _given(language: str, facts: Mapping[str, str]) -> dict[str, str]:
             given["zone"] = written(f"phrases/{zone.replace('/', '-')}", language)
         except NoSuchText:
             given["zone"] = zone
+    if facts.get("until"):
+        given["until"] = when(datetime.fromisoformat(facts["until"]), ZoneInfo(zone), language)
     if facts.get("phone"):
         given["phone"] = shown(facts["phone"])
     if facts.get("site"):

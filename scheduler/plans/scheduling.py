@@ -248,6 +248,15 @@ def schedule(
     return Scheduled(tuple(booked), taken)
 
 
+def fits(visit: PlannedVisit, choice: Choice) -> bool:
+    """Say whether a date keeps a visit's window and its distance from the visits around it."""
+    try:
+        _check(visit.plan, {visit.number: visit}, {visit.number: choice}, may_be_close=False)
+    except NotSchedulable:
+        return False
+    return True
+
+
 def leave_to_place(plan: Plan, reasons: Mapping[int, str], *, actor: str, now: datetime) -> None:
     """Note on visits without a date why they have none; they stay on the desk's list."""
     for visit in plan.visits:

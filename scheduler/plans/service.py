@@ -39,6 +39,7 @@ from scheduler.treatment import chair, clearance
 from scheduler.treatment import service as treatment
 from scheduler.treatment.chair import Override
 from scheduler.treatment.models import CallOutcome, Outcome, SessionEvent
+from scheduler.waitlist import service as waitlist
 
 #: The task that asks for a second look at a plan whose visits are all held; topic "plan:3".
 REASSESS = "reassess"
@@ -543,6 +544,7 @@ def merge_patients(enquirer: Patient, into: Patient, *, actor: str, now: datetim
         consent.hand_over(since, target, actor=actor, origin="merge", now=now)
         tasks.hand_over(since.id, target.id)
         clearance.hand_over(since.id, target.id)
+        waitlist.hand_over(since.id, target.id)
         _hand_over_plans(since.id, target.id)
 
     return patients.merge(enquirer, into, move_rows=move_rows, actor=actor, now=now)

@@ -17,6 +17,7 @@ from scheduler.patients.models import Patient, Standing
 from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, PlanState, VisitState
 from scheduler.tasks.models import Task
 from scheduler.treatment import clearance
+from scheduler.waitlist.models import WaitlistEntry
 
 CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
 
@@ -36,6 +37,7 @@ class Waiting:
     drafts: int
     to_place: int
     falling: int
+    waitlist: int
 
 
 def waiting(*, now: datetime) -> Waiting:
@@ -61,6 +63,9 @@ def waiting(*, now: datetime) -> Waiting:
             _count(Plan, Plan.state == PlanState.DRAFT).label("drafts"),
             _to_place().label("to_place"),
             _falling(now=now).label("falling"),
+            _count(
+                WaitlistEntry, WaitlistEntry.closed_at.is_(None), WaitlistEntry.until > now
+            ).label("waitlist"),
         )
     ).one()
     return Waiting(
@@ -75,6 +80,7 @@ def waiting(*, now: datetime) -> Waiting:
         drafts=found.drafts,
         to_place=found.to_place,
         falling=found.falling,
+        waitlist=found.waitlist,
     )
 
 

@@ -26,12 +26,13 @@ from scheduler.web.desk import (
     supply,
     supply_people,
     supply_terms,
+    waitlist,
 )
 from scheduler.web.feeds import patient as patient_feed
 from scheduler.web.guards import Guard, protect
 from scheduler.web.hooks import health
 from scheduler.web.hooks import twilio as twilio_hooks
-from scheduler.web.portal import portal, visit_pages
+from scheduler.web.portal import offer_pages, portal, visit_pages
 
 csrf = CSRFProtect()
 
@@ -42,6 +43,7 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
     return [
         (portal, guards.public),
         (visit_pages, guards.manage_link),
+        (offer_pages, guards.offer_link),
         (twilio_hooks.bp, guards.signed_request),
         (health.bp, guards.public),
         (patient_feed.bp, guards.public),
@@ -60,6 +62,7 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
         (course_lists.bp, guards.signed_in),
         (protocols.bp, guards.signed_in),
         (replace.bp, guards.signed_in),
+        (waitlist.bp, guards.signed_in),
         (supply.bp, guards.supply_keeper),
         (supply_people.bp, guards.supply_keeper),
         (supply_terms.bp, guards.supply_keeper),

@@ -26,6 +26,7 @@ from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.core.errors import Forbidden
 from scheduler.patients.links import open_link
+from scheduler.waitlist import offers as waitlist_offers
 from scheduler.web import i18n, kept, login, visitor
 from scheduler.web.errors import answer
 
@@ -64,6 +65,23 @@ def manage_link() -> ResponseReturnValue | None:
     if not request.cookies.get(i18n.COOKIE):
         g.language = appointment.patient.language
     g.appointment = appointment
+    return None
+
+
+def offer_link() -> ResponseReturnValue | None:
+    """Let in a browser that opened the link of an offer a short while ago, as `manage_link` does.
+
+    Puts the one offer it may see into `g.offer`.
+    """
+    now = clock.now()
+    token = visitor.visit_token(now=now)
+    link = open_link(token, now=now) if token else None
+    offer = waitlist_offers.by_topic(link.topic) if link else None
+    if offer is None:
+        return render_template("portal/gone.html"), 404
+    if not request.cookies.get(i18n.COOKIE):
+        g.language = offer.entry.patient.language
+    g.offer = offer
     return None
 
 

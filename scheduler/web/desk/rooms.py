@@ -62,6 +62,7 @@ def rooms(config: Config) -> list[tuple[str, list[Room]]]:
                 Room("Chats due", "desk_course.chats_due", waiting.chats),
                 Room("Plans to sign", "desk_course.drafts", waiting.drafts),
                 Room("To place", "desk_course.to_place", waiting.to_place),
+                Room("Waitlist", "desk_waitlist.show", waiting.waitlist),
                 Room("Falling off", "desk_course.falling_off", waiting.falling, presses=True),
                 Room("Protocols", "desk_protocols.show"),
             ],

@@ -6,6 +6,7 @@ from flask import Blueprint, request
 
 from scheduler.clinic import supply as clinic_supply
 from scheduler.web.portal import book, home, ready, visit, when
+from scheduler.web.portal.offer import offer_pages
 from scheduler.web.portal.visit import visit as visit_pages
 
 portal = Blueprint("portal", __name__)
@@ -32,7 +33,7 @@ def _everywhere() -> dict[str, object]:
     return {"clinics": _clinics, "in_language": _in_language}
 
 
-for pages_of in (portal, visit_pages):
+for pages_of in (portal, visit_pages, offer_pages):
     pages_of.context_processor(_everywhere)
 
-__all__ = ["portal", "visit_pages"]
+__all__ = ["offer_pages", "portal", "visit_pages"]

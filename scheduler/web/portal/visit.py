@@ -26,6 +26,9 @@ from scheduler.web.portal.times import best_site, times, where
 
 visit = Blueprint("visit", __name__)
 
+#: Where a private link leads, by what it is about.
+_PAGES = {"appointment": "visit.show", "offer": "offer.show"}
+
 
 def join(bp: Blueprint) -> None:
     """Add the exchange of a link for a cookie to the public blueprint."""
@@ -36,10 +39,11 @@ def exchange(token: str) -> ResponseReturnValue:
     """Take a private link's secret and go on under an address without it. Changes no data."""
     now = clock.now()
     link = open_link(token, now=now)
-    if link is None or not link.topic.startswith("appointment:"):
+    page = _PAGES.get(link.topic.partition(":")[0]) if link else None
+    if page is None:
         return render_template("portal/gone.html"), 404
     visitor.open_visit(token, is_booker=False, now=now)
-    return redirect(url_for("visit.show"), code=303)
+    return redirect(url_for(page), code=303)
 
 
 @visit.get("/book/booked")
