@@ -44,6 +44,7 @@ HARNESSES = (
     Harness(
         "32 processes want one slot: one booking, no deadlock; two sign, two book, one dies",
         "tests/races/test_one_slot.py tests/races/test_plans.py tests/races/test_supply.py"
+        " tests/races/test_one_offer.py"
         " tests/races/test_course_pages.py",
         "lock and constraint off: many bookings; lock alone off: still no overlap",
         alone=True,

@@ -33,7 +33,7 @@ from scheduler.clinic import standard
 from scheduler.clinic.models import Resource, ResourceKind, ServiceCode, Site
 from scheduler.core import clock
 from scheduler.core.db import db, transaction
-from scheduler.core.timespan import instant
+from scheduler.core.timespan import PartOfDay, instant
 from scheduler.jobs import answer, deliver
 from scheduler.jobs.deliver import Delivery, Pace
 from scheduler.messaging import consent
@@ -48,13 +48,13 @@ from scheduler.messaging.senders.simulated import (
 from scheduler.messaging.states import Channel
 from scheduler.patients import service as patients
 from scheduler.patients.models import Pain, PainSince, Patient
-from scheduler.plans import approval, followups, library, protocol, scheduling
+from scheduler.plans import approval, followups, library, protocol, scheduling, waiting
 from scheduler.plans import service as plans
 from scheduler.plans.models import Impression, Plan
 from scheduler.plans.scheduling import Choice
 from scheduler.treatment import chair, clearance, vocabulary
 from scheduler.treatment.models import Answer, Decision, Outcome
-from scheduler.waitlist import service as waitlist
+from scheduler.waitlist import offers as waitlist_offers
 
 PASSWORD = "quiet-harbor-lamp"  # noqa: S105  a demo's, printed at every start
 SIGN_INS = (
@@ -882,17 +882,36 @@ class _Story:
         )
 
     def _waiting(self) -> None:
+        """Three would come sooner; the time that suits the first of them is kept for a call."""
         with transaction():
-            for number in (3, 14, 31):
-                person = db.session.get_one(Patient, self.built.people[number].id)
-                waitlist.add(
+            listed = 0
+            for built in self.built.people:
+                person = db.session.get_one(Patient, built.id)
+                coming = [w for w in waiting.wants(person, now=self.now) if w.until]
+                soon = self.now + timedelta(days=3)
+                want = next((w for w in coming if w.until and w.until > soon), None)
+                if want is None or want.until is None or listed == 3:
+                    continue
+                entry = waiting.put_on_list(
                     person,
-                    ServiceCode.INFUSION,
+                    want.key,
                     since=self.now,
-                    until=self.now + timedelta(days=9 + number),
+                    until=want.until,
+                    parts=(PartOfDay.AFTERNOON,) if listed else (),
                     actor="staff:5",
                     now=self.now,
                 )
+                found = waitlist_offers.fitting(entry, waiting.allowed, now=self.now, most=1)
+                if listed == 0 and found:
+                    waitlist_offers.make(
+                        entry.id,
+                        found[0].site_id,
+                        found[0].starts_at,
+                        by_text=False,
+                        actor="staff:5",
+                        now=self.now,
+                    )
+                listed += 1
 
 
 def _effect(worst: int, luck: float, actor: str) -> Callable[[Appointment, datetime], object]:

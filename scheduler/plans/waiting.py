@@ -146,20 +146,27 @@ def still_wanted(entry: WaitlistEntry, *, now: datetime) -> str | None:
         return "nobody to reach"
     if entry.until <= now:
         return "its time is over"
-    kind = (entry.topic or "").partition(":")[0]
-    if kind == "appointment":
-        own = book.by_topic(entry.topic or "")
-        if own is None or own.status is not Status.BOOKED or own.starts_at <= now:
-            return "the appointment no longer stands"
-    elif kind == "visit":
-        visit = _visit_of(entry)
-        if visit is None or visit.state is not VisitState.TO_PLACE:
-            return "the visit has a date"
-        if visit.plan.state not in SIGNED:
-            return "the plan no longer runs"
-    elif entry.service_code is ServiceCode.CHAT and _owed_chat(patient) is None:
+    own = book.by_topic(entry.topic or "")
+    if own is not None:
+        stands = own.status is Status.BOOKED and own.starts_at > now
+        return None if stands else "the appointment no longer stands"
+    if entry.topic is not None:
+        return _why_no_visit(_visit_of(entry))
+    return _why_not_new(entry)
+
+
+def _why_no_visit(visit: PlannedVisit | None) -> str | None:
+    if visit is None or visit.state is not VisitState.TO_PLACE:
+        return "the visit has a date"
+    return None if visit.plan.state in SIGNED else "the plan no longer runs"
+
+
+def _why_not_new(entry: WaitlistEntry) -> str | None:
+    if entry.service_code is ServiceCode.INFUSION:
+        return "it belongs to no plan"
+    if entry.service_code is ServiceCode.CHAT and _owed_chat(entry.patient) is None:
         return "the chat has a time"
-    elif entry.service_code is ServiceCode.FIRST_INFUSION and _had_first(patient):
+    if entry.service_code is ServiceCode.FIRST_INFUSION and _had_first(entry.patient):
         return "the first visit has a time"
     return None
 
@@ -216,8 +223,6 @@ def _book(offer: WaitlistOffer, entry: WaitlistEntry, *, actor: str, now: dateti
         return plans.book_first_infusion(
             entry.patient, offer.site_id, offer.starts_at, actor=actor, now=now, excuse=excuse
         ).infusion
-    if entry.service_code in safety.INFUSIONS:
-        raise OfferOver(OVER)  # nothing entitles it: it belongs to no plan
     return plans.book(
         entry.service_code,
         offer.site_id,

@@ -18,6 +18,7 @@ LANGUAGES = ["en", "es", "pt_BR"]
 LINK = "https://appointments.emergewellness.example/my/" + "k3_Z" * 8
 FACTS = {
     "starts_at": "2026-03-03T15:45:00+00:00",
+    "until": "2026-03-02T17:00:00+00:00",
     "zone": "America/New_York",
     "site": "Woburn",
     "phone": "+17815550134",
@@ -60,6 +61,7 @@ def _hardest() -> Iterator[dict[str, str]]:
         for hour in (0, 9):
             yield FACTS | {
                 "starts_at": (first + timedelta(days=day, hours=hour)).isoformat(),
+                "until": (first + timedelta(days=day, hours=hour - 22)).isoformat(),
                 "site": "Danvers",
                 "visits": json.dumps(visits),
             }

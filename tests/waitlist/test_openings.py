@@ -122,7 +122,9 @@ def test_the_most_pressing_is_asked_then_the_next_and_one_of_them_has_it(
     with app.app_context():
         [booked] = db.session.scalars(select(Appointment))
         assert (booked.starts_at, booked.patient_id) == (TEN, queue[0])
-        assert [e.outcome for e in db.session.scalars(select(WaitlistEntry))] == [
+        assert [
+            e.outcome for e in db.session.scalars(select(WaitlistEntry).order_by(WaitlistEntry.id))
+        ] == [
             "came sooner",
             None,
         ]
@@ -210,7 +212,9 @@ def test_an_appointment_is_moved_sooner_and_one_that_fell_away_is_waited_for_no_
         assert offer.starts_at == make.at(9, days=2)
         moved = waiting.accept_offer(offer.id, actor="patient:1", now=NOW + timedelta(minutes=5))
         assert (moved.id, moved.starts_at) == (call_id, make.at(9, days=2))
-        assert [e.outcome for e in db.session.scalars(select(WaitlistEntry))] == [
+        assert [
+            e.outcome for e in db.session.scalars(select(WaitlistEntry).order_by(WaitlistEntry.id))
+        ] == [
             "came sooner",
             "the appointment no longer stands",
         ]

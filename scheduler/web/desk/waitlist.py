@@ -1,5 +1,6 @@
 """Who waits for a time: the list, putting somebody on it, offering by hand, and their answer."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,7 +42,8 @@ PARTS = {
     PartOfDay.AFTERNOON: "Afternoon",
     PartOfDay.EVENING: "Evening",
 }
-MOST_TIMES = 8
+MOST_TIMES = 9
+MOST_A_DAY = 3
 USUAL_WAIT = timedelta(days=30)
 
 
@@ -264,12 +266,25 @@ def _form_page(
     return html, status
 
 
+def _spread(found: Sequence[Offer]) -> list[Offer]:
+    """Return the best of them, a few a day at most."""
+    sites = clinic_supply.current().sites
+    taken: Counter[object] = Counter()
+    shown = []
+    for one in found:
+        day = one.starts_at.astimezone(sites[one.site_id].zone).date()
+        taken[day] += 1
+        if taken[day] <= MOST_A_DAY and len(shown) < MOST_TIMES:
+            shown.append(one)
+    return shown
+
+
 def _offer_page(entry_id: int, refusal: Refusal | None = None) -> str:
     let_go()
     now = clock.now()
     entry = waitlist.find(entry_id)
     sites = clinic_supply.current().sites
-    times: Sequence[Offer] = offers.fitting(entry, waiting.allowed, now=now, most=MOST_TIMES)
+    times = _spread(offers.fitting(entry, waiting.allowed, now=now, most=500))
     home = sites.get(entry.patient.home_site_id or 0) or next(iter(sites.values()))
     html = render_template(
         "desk/waitlist_offer.html",
