@@ -270,7 +270,7 @@ def _spread(found: Sequence[Offer]) -> list[Offer]:
     """Return the best of them, a few a day at most."""
     sites = clinic_supply.current().sites
     taken: Counter[object] = Counter()
-    shown = []
+    shown: list[Offer] = []
     for one in found:
         day = one.starts_at.astimezone(sites[one.site_id].zone).date()
         taken[day] += 1
