@@ -154,6 +154,42 @@ def hold(
     return row
 
 
+def pencil(
+    service: ServiceCode,
+    site_id: int,
+    starts_at: datetime,
+    *,
+    holder: str,
+    expires_at: datetime,
+    now: datetime,
+) -> Hold:
+    """Keep a start of a likely course until a moment; staff ask, and nobody is told.
+
+    A clash ends the transaction; who means to go on opens a savepoint.
+
+    Raises:
+        NotOffered, SlotTaken: as for booking.
+    """
+    wish = _wish(service, site_id, starts_at)
+    lock(candidates(wish))
+    row = Hold(
+        kind=HoldKind.PENCIL,
+        holder=holder,
+        service_code=service,
+        site_id=site_id,
+        starts_at=starts_at,
+        first_held_at=now,
+        expires_at=expires_at,
+    )
+
+    def write(choices: Sequence[Choice]) -> None:
+        insert_object(row)
+        write_claims(choices, hold_id=row.id)
+
+    _allocate(wish, write, now=now, audience=Audience.DESK)
+    return row
+
+
 def renew(row: Hold, *, now: datetime) -> Hold:
     """Give a hold another ten minutes from now, thirty in all from when it was first kept."""
     settings = clinic_supply.current().sites[row.site_id].settings

@@ -21,7 +21,7 @@ from scheduler.core.db import db
 from scheduler.core.errors import Invalid
 from scheduler.core.tokens import public_id
 from scheduler.patients.models import Pain, Patient
-from scheduler.plans import library, rules, safety, visits
+from scheduler.plans import followups, library, pencils, rules, safety, visits
 from scheduler.plans.errors import DraftBlocked, MayNotSign, PlanOvertaken, WrongPlanState
 from scheduler.plans.models import (
     OPEN,
@@ -37,18 +37,33 @@ from scheduler.plans.models import (
     Verdict,
     VisitState,
 )
+from scheduler.plans.pencils import Settled
 from scheduler.plans.protocol import Act, Phase
 from scheduler.plans.rules import Inputs, Proposal, Window
 from scheduler.tasks import service as tasks
 from scheduler.treatment import clearance
 from scheduler.treatment import queries as treatment
 from scheduler.treatment.chair import Override
+from scheduler.treatment.models import Answer, Decision, EventKind
 
 #: The task that asks a clinician to look before anything is proposed; topic "assessment:3".
 LOOK_FIRST = "clinician-review"
 MOST_DAYS = 2 * 366
 SEVERE = 3
 SEVERE_WORDS = "A severe side effect was recorded in the session."
+ITEM_9_WORDS = (
+    "Question 9 of the PHQ-9 is above 0: thoughts of being better off dead. Talk with them today."
+)
+CHANGED_WORDS = "An answer changed since the clearance was signed."
+REFUSED_WORDS = "A clinician signed that they are not cleared."
+
+
+@dataclass(frozen=True)
+class Block:
+    """What keeps a plan from being drafted or signed: which fact, and in words for staff."""
+
+    ref: str  # "side-effect:12", "phq9-item9:3", "screening:7"
+    words: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,7 @@ class ChatHeld:
     assessment: Assessment
     plan: Plan | None
     blocks: Sequence[str]
+    pencilled: Settled | None = None  # what became of the dates kept before the chat
 
 
 def record_chat(
@@ -69,6 +85,11 @@ def record_chat(
     relief_holds: bool,
     condition: Pain,
     impression: Impression,
+    peg_before: Sequence[int] | None = None,
+    peg_since: Sequence[int] | None = None,
+    phq9: int | None = None,
+    phq9_item9: int | None = None,
+    news: Sequence[str] = (),
     goals: str | None = None,
     note: str | None = None,
     actor: str,
@@ -76,14 +97,21 @@ def record_chat(
 ) -> ChatHeld:
     """Record a follow-up chat, close it in the book, and draft a plan or raise a task.
 
-    Recording again corrects: the newest counts, and an unsigned draft is drawn up anew.
+    Recording again corrects: the newest counts, and an unsigned draft is drawn up anew. Dates
+    that were pencilled in are confirmed, spaced anew or given back, by what the draft says.
+
+    Args:
+        peg_before: Pain, enjoyment of life, general activity before the infusion, 0 to 10 each.
+        phq9: The sum of a PHQ-9, 0 to 27; `phq9_item9` is its last question, 0 to 3.
+        news: Contraindications of the clearance's list that are there now, or may be.
 
     Raises:
-        Invalid: a score outside of 0 to 10, or the infusion has not taken place.
+        Invalid: a score outside of its scale, or the infusion has not taken place.
         NoProtocol: no protocol is active.
         WrongPlanState: the patient has a signed plan already.
     """
-    lock([owed.patient.resource_id])
+    sites = clinic_supply.current().sites.values()  # all, for the dates that may be pencilled in
+    lock(everything_at(sites, owed.patient.resource_id))
     for row in (owed, owed.infusion, owed.chat):  # as they stand now that nobody else writes
         if row is not None:
             db.session.refresh(row)
@@ -96,10 +124,25 @@ def record_chat(
     again = _drafted_already(
         before,
         owed,
-        (baseline, score, relief_days, relief_holds, condition, impression),
-        (goals or None, note or None),
+        (
+            Inputs(
+                baseline=baseline,
+                score=score,
+                relief_days=relief_days,
+                relief_holds=relief_holds,
+                condition=condition,
+                worst_severity=treatment.worst_severity(owed.infusion_id),
+                impression=impression,
+                peg_before=_as_list(peg_before),
+                peg_since=_as_list(peg_since),
+                phq9=phq9,
+            ),
+            phq9_item9,
+            goals or None,
+            note or None,
+        ),
     )
-    if again is not None:
+    if again is not None and not _new_answers(owed.patient, news):
         return again
     assessment = _assess(
         owed,
@@ -109,11 +152,19 @@ def record_chat(
         relief_holds=relief_holds,
         condition=condition,
         impression=impression,
+        peg_before=peg_before,
+        peg_since=peg_since,
+        phq9=phq9,
+        phq9_item9=phq9_item9,
         goals=goals,
         note=note,
         actor=actor,
         now=now,
     )
+    for item in _new_answers(owed.patient, news):
+        clearance.answer(
+            owed.patient, item, Answer.YES, note="Said in the chat.", actor=actor, now=now
+        )
     chat = owed.chat
     if before is not None:
         tasks.close_by_event(
@@ -125,43 +176,36 @@ def record_chat(
     db.session.flush()
     found = blocks(assessment)
     if found:
-        tasks.open_task(
-            LOOK_FIRST,
-            f"assessment:{assessment.id}",
-            now=now,
-            patient_id=assessment.patient_id,
-            site_id=owed.infusion.site_id,
-        )
-        return ChatHeld(assessment, None, found)
-    return ChatHeld(assessment, propose(assessment, actor=actor, now=now), ())
+        _ask_to_look(assessment, site_id=owed.infusion.site_id, now=now)
+        return ChatHeld(assessment, None, [block.words for block in found])
+    plan = propose(assessment, actor=actor, now=now)
+    return ChatHeld(assessment, plan, (), _settle_pencils(owed, plan, actor=actor, now=now))
 
 
 def _drafted_already(
-    before: Assessment | None,
-    owed: FollowUp,
-    answers: tuple[object, ...],
-    words: tuple[object, ...],
+    before: Assessment | None, owed: FollowUp, answers: tuple[object, ...]
 ) -> ChatHeld | None:
     """Return what came of the chat when just this was recorded: a button pressed twice."""
     if before is None or owed.outcome != "held":
         return None
-    known = inputs_of(before)
-    was = (
-        known.baseline, known.score, known.relief_days, known.relief_holds, known.condition,
-        known.impression,
-    )  # fmt: skip
-    worst = treatment.worst_severity(owed.infusion_id)
-    if (was, (before.goals, before.note), before.worst_severity) != (answers, words, worst):
+    if (inputs_of(before), before.phq9_item9, before.goals, before.note) != answers:
         return None
-    found = blocks(before)
-    if found:
-        return ChatHeld(before, None, found)
     plan = _open_plan(before.patient_id)
     active = library.find_active()
-    is_drafted = plan is not None and plan.assessment_id == before.id
-    if plan is None or not is_drafted or active is None or plan.protocol_id != active.id:
-        return None
-    return ChatHeld(before, plan, ())
+    if plan is not None and plan.assessment_id == before.id:
+        return ChatHeld(before, plan, ()) if active and plan.protocol_id == active.id else None
+    found = blocks(before)
+    return ChatHeld(before, None, [block.words for block in found]) if found else None
+
+
+def _new_answers(patient: Patient, news: Sequence[str]) -> list[str]:
+    """Return which of these contraindications are not known to be there yet."""
+    standing = clearance.current(patient)
+    return [item for item in news if standing.answer(item) is not Answer.YES]
+
+
+def _as_list(items: Sequence[int] | None) -> list[int] | None:
+    return None if items is None else list(items)
 
 
 def inputs_of(assessment: Assessment) -> Inputs:
@@ -174,21 +218,115 @@ def inputs_of(assessment: Assessment) -> Inputs:
         condition=assessment.condition,
         worst_severity=assessment.worst_severity,
         impression=assessment.impression,
+        peg_before=assessment.peg_before,
+        peg_since=assessment.peg_since,
+        phq9=assessment.phq9,
     )
 
 
-def blocks(assessment: Assessment) -> list[str]:
-    """Return, in words for clinical staff, what keeps a plan from being drafted."""
-    found = []
+def blocks(assessment: Assessment) -> list[Block]:
+    """Return what keeps a plan from being drafted on an assessment, each fact by itself."""
+    return [
+        *_severe_blocks(assessment),
+        *_mood_blocks(assessment),
+        *_clearance_blocks(db.session.get_one(Patient, assessment.patient_id)),
+    ]
+
+
+def blocks_of(plan: Plan) -> list[Block]:
+    """Return what keeps a draft from being signed: not what it was knowingly drafted over."""
+    over = proposal_of(plan).over
+    return [block for block in blocks(plan.assessment) if block.ref not in over]
+
+
+def would_block(
+    owed: FollowUp, *, phq9_item9: int | None = None, news: Sequence[str] = ()
+) -> list[str]:
+    """Return, in words, what would keep a plan from being drafted on answers not recorded yet."""
+    found = [SEVERE_WORDS] if treatment.worst_severity(owed.infusion_id) >= SEVERE else []
+    if phq9_item9:
+        found.append(ITEM_9_WORDS)
+    found += [block.words for block in _clearance_blocks(owed.patient)]
+    return found + [
+        f"{CHANGED_WORDS} {clearance.item_words(item)}."
+        for item in _new_answers(owed.patient, news)
+    ]
+
+
+def look_again(patient: Patient, *, actor: str, now: datetime) -> None:
+    """Judge a patient's draft anew when something was recorded: what blocks it raises a task.
+
+    The task closes by itself when nothing is in the way any more.
+    """
+    plan = _open_plan(patient.id)
+    if plan is None or plan.state is not PlanState.DRAFT:
+        return
+    assessment = plan.assessment
+    if blocks_of(plan):
+        _ask_to_look(assessment, site_id=plan.site_id, now=now)
+    else:
+        tasks.close_by_event(
+            LOOK_FIRST,
+            f"assessment:{assessment.id}",
+            "nothing is in the way any more",
+            actor=actor,
+            now=now,
+        )
+
+
+def _severe_blocks(assessment: Assessment) -> list[Block]:
     # What was written into the record after the chat counts as well.
-    worst = max(assessment.worst_severity, treatment.worst_severity(assessment.infusion_id))
-    if worst >= SEVERE:
-        found.append(SEVERE_WORDS)
-    patient = db.session.get_one(Patient, assessment.patient_id)
+    severe = [
+        Block(f"side-effect:{line.id}", SEVERE_WORDS)
+        for line in treatment.lines(assessment.infusion_id)
+        if line.kind is EventKind.SIDE_EFFECT and line.data["severity"] >= SEVERE
+    ]
+    if not severe and assessment.worst_severity >= SEVERE:  # struck since; nobody talked again
+        severe = [Block(f"severity:{assessment.id}", SEVERE_WORDS)]
+    return severe
+
+
+def _mood_blocks(assessment: Assessment) -> list[Block]:
+    if not assessment.phq9_item9:
+        return []
+    return [Block(f"phq9-item9:{assessment.id}", ITEM_9_WORDS)]
+
+
+def _clearance_blocks(patient: Patient) -> list[Block]:
     standing = clearance.current(patient)
-    if standing.signed is not None and not standing.holds:
-        found.append("An answer changed since the clearance was signed.")
-    return found
+    if standing.signed is None or standing.holds:
+        return []
+    if standing.signed.decision is Decision.NOT_CLEARED or not standing.changed:
+        is_refused = standing.signed.decision is Decision.NOT_CLEARED
+        words = REFUSED_WORDS if is_refused else "The clearance does not hold any more."
+        return [Block(f"clearance:{standing.signed.id}", words)]
+    return [
+        Block(
+            f"screening:{standing.entries[item].id}",
+            f"{CHANGED_WORDS} {clearance.item_words(item)}.",
+        )
+        for item in standing.changed
+    ]
+
+
+def _ask_to_look(assessment: Assessment, *, site_id: int, now: datetime) -> None:
+    tasks.open_task(
+        LOOK_FIRST,
+        f"assessment:{assessment.id}",
+        now=now,
+        patient_id=assessment.patient_id,
+        site_id=site_id,
+    )
+
+
+def _settle_pencils(owed: FollowUp, plan: Plan, *, actor: str, now: datetime) -> Settled | None:
+    return pencils.settle(
+        owed,
+        windows_of(plan, now=now) if proposal_of(plan).act is Act.SERIES else [],
+        home_site_id=plan.site_id,
+        actor=actor,
+        now=now,
+    )
 
 
 def propose(
@@ -206,13 +344,18 @@ def propose(
     """
     found = blocks(assessment)
     if found and override is None:
-        raise DraftBlocked("A clinician must look before a plan is drafted.", found)
+        raise DraftBlocked(
+            "A clinician must look before a plan is drafted.", [block.words for block in found]
+        )
     if override is not None:
         safety.check_override(override)
     patient = db.session.get_one(Patient, assessment.patient_id)
     lock([patient.resource_id])
     row = library.active()
-    proposal = rules.assess(inputs_of(assessment), library.table_of(row))
+    proposal = replace(
+        rules.assess(inputs_of(assessment), library.table_of(row)),
+        over=tuple(block.ref for block in found),
+    )
     infusion = db.session.get_one(Appointment, assessment.infusion_id)
     plan = _open_plan(patient.id)
     if plan is not None and plan.state is not PlanState.DRAFT:
@@ -363,6 +506,10 @@ def _assess(
     relief_holds: bool,
     condition: Pain,
     impression: Impression,
+    peg_before: Sequence[int] | None,
+    peg_since: Sequence[int] | None,
+    phq9: int | None,
+    phq9_item9: int | None,
     goals: str | None,
     note: str | None,
     actor: str,
@@ -371,6 +518,15 @@ def _assess(
     for name, value in (("baseline", baseline), ("score", score)):
         if not 0 <= value <= 10:
             raise Invalid("The score is a number from 0 to 10.", field=name)
+    for name, items in (("peg_before", peg_before), ("peg_since", peg_since)):
+        if items is not None and (len(items) != 3 or not all(0 <= i <= 10 for i in items)):
+            raise Invalid("Each of the three is a number from 0 to 10.", field=name)
+    if phq9 is not None and not 0 <= phq9 <= 27:
+        raise Invalid("A PHQ-9 comes to 0 to 27.", field="phq9")
+    if phq9_item9 is not None and not 0 <= phq9_item9 <= 3:
+        raise Invalid("A question of the PHQ-9 is answered with 0 to 3.", field="phq9_item9")
+    if phq9 is not None and phq9 < (phq9_item9 or 0):
+        raise Invalid("The sum is less than the last question alone.", field="phq9")
     if not 0 <= relief_days <= 366:
         raise Invalid("Enter for how many days, 0 or more.", field="relief_days")
     if owed.infusion.status is not Status.FULFILLED:
@@ -386,6 +542,10 @@ def _assess(
         condition=condition,
         worst_severity=treatment.worst_severity(owed.infusion_id),
         impression=impression,
+        peg_before=_as_list(peg_before),
+        peg_since=_as_list(peg_since),
+        phq9=phq9,
+        phq9_item9=phq9_item9,
         goals=goals or None,
         note=note or None,
         recorded_by=actor,
@@ -441,12 +601,12 @@ def _said(reason: str) -> str:
 def _refuse_blocked(plan: Plan) -> None:
     """What came to light after the draft blocks its signature; what it was drafted over does not.
 
-    A draft drawn up over a block carries the clinician's reason for it.
+    A draft drawn up over blocks names each of them, so that another one found later counts.
     """
     refuse_gone(plan.patient)
-    found = blocks(plan.assessment)
-    if found and plan.versions[0].reason is None and plan.current.reason is None:
-        raise DraftBlocked("A clinician must look at this first.", found)
+    found = blocks_of(plan)
+    if found:
+        raise DraftBlocked("A clinician must look at this first.", [block.words for block in found])
 
 
 def _sign(
@@ -470,11 +630,13 @@ def _sign(
     proposal = proposal_of(plan)
     if verdict is Verdict.DECLINED:
         plan.state = PlanState.DECLINED
+        pencils.release(_owed_of(plan), actor=actor, now=now)
     elif proposal.act is Act.SERIES:
         plan.state = PlanState(verdict.value)
         _plan_visits(plan, proposal, now=now)
     else:
         plan.state = PlanState.COMPLETED
+        pencils.release(_owed_of(plan), actor=actor, now=now)
     touch(plan, verdict.value, actor=actor, now=now)
     note(plan, f"plan.{verdict.value}", actor=actor, now=now, act=proposal.act.value)
     return plan
@@ -559,6 +721,10 @@ def _open_plan(patient_id: int) -> Plan | None:
         .where(Plan.patient_id == patient_id, Plan.state.in_(OPEN))
         .with_for_update(of=Plan)
     )
+
+
+def _owed_of(plan: Plan) -> FollowUp | None:
+    return followups.find_for_infusion(plan.assessment.infusion_id)
 
 
 def _last_infusion(plan: Plan) -> Appointment:

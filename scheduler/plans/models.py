@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
@@ -100,6 +101,8 @@ class Assessment(Model):
         CheckConstraint("score BETWEEN 0 AND 10", name="score_0_to_10"),
         CheckConstraint("worst_severity BETWEEN 0 AND 3", name="severity_0_to_3"),
         CheckConstraint("relief_days >= 0", name="relief_not_negative"),
+        CheckConstraint("phq9 BETWEEN 0 AND 27", name="phq9_0_to_27"),
+        CheckConstraint("phq9_item9 BETWEEN 0 AND 3", name="phq9_item9_0_to_3"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -117,6 +120,11 @@ class Assessment(Model):
     note: Mapped[str | None] = mapped_column(Sealed)
     recorded_by: Mapped[str]
     recorded_at: Mapped[datetime]
+    # PEG: pain, enjoyment of life, general activity, 0 to 10 each; the score is their mean.
+    peg_before: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    peg_since: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    phq9: Mapped[int | None]  # the sum of the nine, when they were asked
+    phq9_item9: Mapped[int | None]  # thoughts of being better off dead; above 0 blocks a draft
 
 
 class PlanState(enum.StrEnum):

@@ -34,6 +34,14 @@ class Tolerability(enum.StrEnum):
     SEVERE = "severe"  # nothing is proposed
 
 
+class Mood(enum.StrEnum):
+    """How much their mood is burdened, by the sum of the PHQ-9."""
+
+    LITTLE = "little"
+    MARKED = "marked"
+    NOT_ASKED = "not-asked"
+
+
 class Act(enum.StrEnum):
     """What a row says is to be done."""
 
@@ -64,9 +72,11 @@ class Row:
     conditions: frozenset[str]
     responses: frozenset[Response]
     tolerabilities: frozenset[Tolerability]
+    moods: frozenset[Mood]
     act: Act
     say: str
     sources: tuple[str, ...]
+    confirm: str  # what is still to be settled before anybody relies on it
     phases: tuple[Phase, ...]
 
     def meets(self, combination: "Combination") -> bool:
@@ -75,6 +85,7 @@ class Row:
             combination.condition in self.conditions
             and combination.response in self.responses
             and combination.tolerability in self.tolerabilities
+            and combination.mood in self.moods
         )
 
 
@@ -85,9 +96,10 @@ class Combination:
     condition: str
     response: Response
     tolerability: Tolerability
+    mood: Mood = Mood.NOT_ASKED
 
     def words(self) -> str:
-        """Return it as a person says it."""
+        """Return it as a person says it, but for the mood."""
         return (
             f"{self.condition}, {self.response.value} response, "
             f"tolerated {_TOLERATED[self.tolerability]}"
@@ -98,6 +110,11 @@ _TOLERATED = {
     Tolerability.WELL: "well",
     Tolerability.MODERATE: "with a moderate side effect",
     Tolerability.SEVERE: "with a severe side effect",
+}
+MOOD_WORDS = {
+    Mood.LITTLE: "mood little burdened",
+    Mood.MARKED: "mood markedly burdened",
+    Mood.NOT_ASKED: "mood not asked",
 }
 
 
@@ -114,6 +131,7 @@ class Protocol:
     percent_from_baseline: int
     moderate_from_severity: int
     severe_from_severity: int
+    marked_from_phq9: int | None  # None: the table does not look at the mood
     sources: Mapping[str, str]
     groups: Mapping[str, frozenset[Pain]]
     rows: tuple[Row, ...]
@@ -139,10 +157,21 @@ class Protocol:
             return Tolerability.MODERATE
         return Tolerability.WELL
 
+    def mood(self, phq9: int | None) -> Mood:
+        """Return how much the mood is burdened from the sum of a PHQ-9, 0 to 27, if asked."""
+        if phq9 is None or self.marked_from_phq9 is None:
+            return Mood.NOT_ASKED
+        return Mood.MARKED if phq9 >= self.marked_from_phq9 else Mood.LITTLE
+
+    def moods(self) -> list[Mood]:
+        """Return what this table tells apart of the mood."""
+        return [Mood.NOT_ASKED] if self.marked_from_phq9 is None else list(Mood)
+
     def combinations(self) -> list[Combination]:
         """Return every set of inputs the table must answer."""
         return [
-            Combination(*c) for c in itertools.product(sorted(self.groups), Response, Tolerability)
+            Combination(*c)
+            for c in itertools.product(sorted(self.groups), Response, Tolerability, self.moods())
         ]
 
     def row(self, combination: Combination) -> Row:
@@ -186,12 +215,18 @@ def problems(protocol: Protocol) -> list[str]:
     Proves that every combination of inputs meets exactly one row.
     """
     found = [*_group_problems(protocol), *_row_problems(protocol)]
+    wrong: dict[tuple[str, tuple[str, ...]], list[Mood]] = {}
     for combination in protocol.combinations():
-        rows = [row.id for row in protocol.rows if row.meets(combination)]
-        if not rows:
-            found.append(f"No row for: {combination.words()}.")
-        elif len(rows) > 1:
-            found.append(f"More than one row ({', '.join(rows)}) for: {combination.words()}.")
+        rows = tuple(row.id for row in protocol.rows if row.meets(combination))
+        if len(rows) != 1:
+            wrong.setdefault((combination.words(), rows), []).append(combination.mood)
+    for (words, rows), moods in wrong.items():
+        if len(moods) < len(protocol.moods()):  # else whatever the mood
+            words += ", " + " or ".join(MOOD_WORDS[mood] for mood in moods)
+        if rows:
+            found.append(f"More than one row ({', '.join(rows)}) for: {words}.")
+        else:
+            found.append(f"No row for: {words}.")
     return found
 
 
@@ -200,28 +235,35 @@ def _protocol(raw: Mapping[str, Any]) -> Protocol:
         str(name): frozenset(_known(Pain, member, "conditions") for member in members)
         for name, members in raw["conditions"].items()
     }
-    response, tolerability = raw["response"], raw["tolerability"]
+    response, tolerability, mood = raw["response"], raw["tolerability"], raw.get("mood")
+    confirm = _text(raw, "confirm")
     return Protocol(
         code=_text(raw, "code"),
         title=_text(raw, "title"),
-        confirm=_text(raw, "confirm"),
+        confirm=confirm,
         min_hours_between=_number(raw, "min_hours_between"),
         partial_from_percent=_number(response, "partial_from_percent"),
         substantial_from_percent=_number(response, "substantial_from_percent"),
         percent_from_baseline=_number(response, "percent_from_baseline"),
         moderate_from_severity=_number(tolerability, "moderate_from_severity"),
         severe_from_severity=_number(tolerability, "severe_from_severity"),
+        marked_from_phq9=_number(mood, "marked_from_phq9") if mood is not None else None,
         sources={
             "response": _text(response, "source"),
             "tolerability": _text(tolerability, "source"),
+            **({"mood": _text(mood, "source")} if mood is not None else {}),
         },
         groups=groups,
-        rows=tuple(_row(row, set(groups)) for row in raw["row"]),
+        rows=tuple(
+            _row(row, set(groups), confirm, asks_mood=mood is not None) for row in raw["row"]
+        ),
     )
 
 
-def _row(raw: Mapping[str, Any], groups: set[str]) -> Row:
+def _row(raw: Mapping[str, Any], groups: set[str], confirm: str, *, asks_mood: bool) -> Row:
     name = _text(raw, "id")
+    if "mood" in raw and not asks_mood:
+        raise Unreadable(f"Row {name}: it asks for the mood, but the table has no part [mood].")
     conditions = frozenset(raw.get("condition", groups))
     for condition in conditions - groups:
         raise Unreadable(f"Row {name}: there is no group of conditions called {condition!r}.")
@@ -235,9 +277,11 @@ def _row(raw: Mapping[str, Any], groups: set[str]) -> Row:
             _known(Tolerability, t, f"row {name}")
             for t in raw.get("tolerability", list(Tolerability))
         ),
+        moods=frozenset(_known(Mood, m, f"row {name}") for m in raw.get("mood", list(Mood))),
         act=_known(Act, raw["outcome"], f"row {name}"),
         say=_text(raw, "say"),
         sources=tuple(str(s) for s in raw["sources"]),
+        confirm=_text(raw, "confirm") if "confirm" in raw else confirm,
         phases=tuple(_phase(p) for p in raw.get("phases", ())),
     )
 
@@ -273,6 +317,8 @@ def _row_problems(protocol: Protocol) -> list[str]:
         found.append("The percentages of a partial and a substantial response are not in order.")
     if not 0 < protocol.moderate_from_severity < protocol.severe_from_severity <= 3:
         found.append("The severities of moderate and severe are not in order.")
+    if protocol.marked_from_phq9 is not None and not 1 <= protocol.marked_from_phq9 <= 27:
+        found.append("The PHQ-9 of a markedly burdened mood is not between 1 and 27.")
     names = [row.id for row in protocol.rows]
     found.extend(
         f"Two rows are called {n}." for n in sorted({n for n in names if names.count(n) > 1})

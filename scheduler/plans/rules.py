@@ -12,6 +12,7 @@ from scheduler.plans.models import Impression
 from scheduler.plans.protocol import (
     Act,
     Combination,
+    Mood,
     Phase,
     Protocol,
     Response,
@@ -65,13 +66,16 @@ class Inputs:
     condition: Pain
     worst_severity: int
     impression: Impression
+    peg_before: Sequence[int] | None = None  # pain, enjoyment, general activity: 0 to 10 each
+    peg_since: Sequence[int] | None = None
+    phq9: int | None = None  # 0 to 27
 
 
 @dataclass(frozen=True)
 class Reason:
     """Why, in words, with the rule it comes from and its numbers."""
 
-    rule: str  # "R2", "C1", "T1", "P7", "D1", "I1"
+    rule: str  # "R2", "C1", "T1", "M1", "P7", "D1", "I1", "G1"
     words: str
     numbers: Mapping[str, int]
 
@@ -96,6 +100,8 @@ class Proposal:
     sources: tuple[str, ...]
     confirm: str
     min_hours_between: int
+    mood: Mood = Mood.NOT_ASKED
+    over: tuple[str, ...] = ()  # what blocked it when a clinician had it drafted all the same
 
     @property
     def visits(self) -> int:
@@ -143,13 +149,14 @@ def assess(inputs: Inputs, protocol: Protocol) -> Proposal:
         reasons=(),
         would_change=(),
         sources=row.sources,
-        confirm=protocol.confirm,
+        confirm=row.confirm,
         min_hours_between=protocol.min_hours_between,
+        mood=combination.mood,
     )
     return replace(
         proposal,
         reasons=_reasons(inputs, protocol, proposal),
-        would_change=_would_change(combination, protocol, proposal),
+        would_change=_would_change(inputs, combination, protocol, proposal),
     )
 
 
@@ -165,6 +172,8 @@ def restored(data: Mapping[str, Any]) -> Proposal:
             "reasons": tuple(Reason(**r) for r in data["reasons"]),
             "would_change": tuple(data["would_change"]),
             "sources": tuple(data["sources"]),
+            "mood": Mood(data.get("mood", Mood.NOT_ASKED)),  # plans of before it was asked
+            "over": tuple(data.get("over", ())),
         }
     )
 
@@ -256,6 +265,7 @@ def _combination(inputs: Inputs, protocol: Protocol) -> Combination:
         protocol.group_of(inputs.condition),
         protocol.response(inputs.baseline, inputs.score),
         protocol.tolerability(inputs.worst_severity),
+        protocol.mood(inputs.phq9),
     )
 
 
@@ -296,13 +306,47 @@ def _reasons(inputs: Inputs, protocol: Protocol, proposal: Proposal) -> tuple[Re
             tolerated,
             {"severity": inputs.worst_severity},
         ),
+        *_mood_reason(inputs, protocol, proposal),
+        *_peg_reason(inputs),
         Reason("D1", relief, {"days": inputs.relief_days}),
         Reason("I1", f"They say: {IMPRESSIONS[inputs.impression]}.", {}),
         Reason(proposal.row_id, proposal.say, {"row": proposal.row_number, "of": proposal.rows}),
     )
 
 
-def _would_change(here: Combination, protocol: Protocol, proposal: Proposal) -> tuple[str, ...]:
+def _mood_reason(inputs: Inputs, protocol: Protocol, proposal: Proposal) -> Sequence[Reason]:
+    rule = f"M{list(Mood).index(proposal.mood) + 1}"
+    if inputs.phq9 is not None:
+        return [Reason(rule, f"Mood: PHQ-9 {inputs.phq9} of 27.", {"phq9": inputs.phq9})]
+    if protocol.marked_from_phq9 is None:
+        return []
+    return [Reason(rule, "The mood was not asked about.", {})]
+
+
+def _peg_reason(inputs: Inputs) -> Sequence[Reason]:
+    """Say what pain leaves possible, beside the score; it decides on no row."""
+    if inputs.peg_since is None:
+        return []
+    since = sum(inputs.peg_since)
+    if inputs.peg_before is None:
+        return [Reason("G1", f"PEG since: {peg(inputs.peg_since)}.", {"since": since})]
+    before = sum(inputs.peg_before)
+    words = f"PEG {peg(inputs.peg_before)} before, {peg(inputs.peg_since)} since"
+    if before > 0:
+        percent = abs(before - since) * 100 // before
+        words += f": {percent} % {'less' if since <= before else 'more'}"
+    return [Reason("G1", f"{words}.", {"before": before, "since": since})]
+
+
+def peg(items: Sequence[int]) -> str:
+    """Return a PEG score, the mean of its three items, with one digit: "6.7"."""
+    tenths = (sum(items) * 20 + 3) // 6  # rounded half up
+    return f"{tenths // 10}.{tenths % 10}"
+
+
+def _would_change(
+    inputs: Inputs, here: Combination, protocol: Protocol, proposal: Proposal
+) -> tuple[str, ...]:
     """Say, for each other answer to one question, what would have come of it, when it differs."""
     others = [
         *(
@@ -312,10 +356,14 @@ def _would_change(here: Combination, protocol: Protocol, proposal: Proposal) -> 
             if t is not here.tolerability
         ),
         *(
-            (f"A response that is {r.value}" if r is Response.UNCLEAR else _a_response(r),
-             replace(here, response=r))
+            (_a_response(r, inputs, protocol), replace(here, response=r))
             for r in Response
             if r is not here.response
+        ),
+        *(
+            (_MOODS[m].format(protocol.marked_from_phq9), replace(here, mood=m))
+            for m in protocol.moods()
+            if m is not here.mood and m is not Mood.NOT_ASKED
         ),
         *(
             (f"A condition of the group {g}", replace(here, condition=g))
@@ -333,8 +381,20 @@ def _would_change(here: Combination, protocol: Protocol, proposal: Proposal) -> 
     return tuple(said)
 
 
-def _a_response(response: Response) -> str:
-    return "No response" if response is Response.NONE else f"A {response.value} response"
+_MOODS = {Mood.LITTLE: "A PHQ-9 under {}", Mood.MARKED: "A PHQ-9 of {} or more"}
+
+
+def _a_response(response: Response, inputs: Inputs, protocol: Protocol) -> str:
+    """Return a response in words, with the scores that would be one on this pain before."""
+    if response is Response.UNCLEAR:
+        return f"Pain before under {protocol.percent_from_baseline}"
+    words = "No response" if response is Response.NONE else f"A {response.value} response"
+    scores = [s for s in range(11) if protocol.response(inputs.baseline, s) is response]
+    if not scores:
+        return words
+    if len(scores) == 1:
+        return f"{words} (pain of {scores[0]} since)"
+    return f"{words} (pain of {scores[0]} to {scores[-1]} since)"
 
 
 def _comes_to(act: Act, phases: Sequence[Phase]) -> str:

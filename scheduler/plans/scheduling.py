@@ -1,6 +1,6 @@
 """All visits of a plan at once: a preview of the best dates, then one act that books them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -18,7 +18,15 @@ from scheduler.clinic.models import Lane, ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
 from scheduler.core.timespan import PartOfDay
-from scheduler.plans import approval, optimiser, rules, safety, visits
+from scheduler.plans import (
+    approval,
+    followups,
+    optimiser,
+    pencils,
+    rules,
+    safety,
+    visits,
+)
 from scheduler.plans.errors import NotSchedulable, PlanOvertaken, SeriesTaken, WrongPlanState
 from scheduler.plans.models import (
     SIGNED,
@@ -80,6 +88,7 @@ class PreviewRow:
     days_since: int | None  # since the visit before, in calendar days
     is_booked: bool
     is_chosen: bool  # by a person, not by the arithmetic
+    is_pencilled: bool  # kept for them since before the chat
     rescued: bool  # at the other site, because the patient's has nothing better
     alternatives: tuple[Spot, ...]  # the next best, while the others stay
     reason: str | None  # which constraint binds, when there is no spot; or what was taken
@@ -136,18 +145,31 @@ def preview(
 ) -> Preview:
     """Return the best dates for every visit not yet booked, with the next best three of each.
 
+    Dates pencilled in before the chat come first where they fit, unless other wishes are made.
+
     Args:
         chosen: Dates a person picked, by visit number; the others are placed around them.
     """
     wish = prefer or Preferences()
     slots = _slots(plan, now=now)
-    picked = {n: c for n, c in (chosen or {}).items() if _is_free(plan, c, now=now)}
+    kept = _pencilled(plan, slots, now=now) if wish == Preferences() else {}
+    own = {(c.site_id, c.starts_at) for c in kept.values()}
+    picked = {
+        n: c
+        for n, c in (chosen or {}).items()
+        if (c.site_id, c.starts_at) in own or _is_free(plan, c, now=now)
+    }
     gone = set(chosen or {}) - set(picked)
     wishes = _wishes(plan, wish)
-    free = _free(plan, slots, wish, now=now)
     sites = clinic_supply.current().sites
-    series_visits = [_visit(s, picked.get(s.number), free, sites, plan.site_id) for s in slots]
+    free = _free(plan, slots, wish, now=now)
+    free = sorted({*free, *(_start(c.starts_at, sites[c.site_id]) for c in kept.values())})
+    first = kept | picked
+    series_visits = [_visit(s, first.get(s.number), free, sites, plan.site_id) for s in slots]
     series = optimiser.place(series_visits, wishes)
+    if kept and series.placed < len(slots):  # what was picked leaves no room for all of them
+        series_visits = [_visit(s, picked.get(s.number), free, sites, plan.site_id) for s in slots]
+        series = optimiser.place(series_visits, wishes)
     rows = []
     before: Start | None = wishes.before
     for slot, placement in zip(slots, series.placements, strict=True):
@@ -160,7 +182,7 @@ def preview(
             ]
             others = optimiser.alternatives(here, wishes, series, slot.number)
         why = TAKEN if slot.number in gone else placement.reason
-        rows.append(_row(slot, start, before, others, why, picked, wishes))
+        rows.append(_row(slot, start, before, others, why, picked, own, wishes))
         before = start or before
     return Preview(tuple(rows), _review(plan, now=now), plan.version)
 
@@ -202,6 +224,8 @@ def schedule(
         raise WrongPlanState("Only a plan that a clinician signed can be scheduled.")
     rows = {v.number: v for v in plan.visits if v.state is VisitState.TO_PLACE}
     _check(plan, rows, choices, may_be_close=override is not None)
+    # What was pencilled in is booked now, or given back: one course has one set of dates.
+    pencils.release(followups.find_for_infusion(plan.assessment.infusion_id), actor=actor, now=now)
     authority = (Authority.PLAN, f"plan-version:{_signed_version(plan)}", None)
     booked: list[PlannedVisit] = []
     taken: dict[int, str] = {}
@@ -405,6 +429,19 @@ def _free(plan: Plan, slots: Sequence[_Slot], prefer: Preferences, *, now: datet
     return [s for s in starts if s.day not in blocked]
 
 
+def _pencilled(plan: Plan, slots: Sequence[_Slot], *, now: datetime) -> dict[int, Choice]:
+    """Return what is pencilled in, by the number of the visit whose window it fits."""
+    owed = followups.find_for_infusion(plan.assessment.infusion_id)
+    left = pencils.live(owed, now=now) if owed is not None else []
+    found: dict[int, Choice] = {}
+    for slot in slots:
+        hold = next((h for h in left if slot.earliest <= h.starts_at < slot.latest), None)
+        if slot.booked is None and hold is not None:
+            found[slot.number] = Choice(hold.site_id, hold.starts_at)
+            left = [h for h in left if h.starts_at > hold.starts_at]
+    return found
+
+
 def _is_free(plan: Plan, choice: Choice, *, now: datetime) -> bool:
     lane = db.session.scalar(
         select(Lane.id).where(Lane.resource_id == plan.patient.resource_id).limit(1)
@@ -456,6 +493,7 @@ def _row(
     others: Sequence[Start],
     reason: str | None,
     picked: Mapping[int, Choice],
+    pencilled: Collection[tuple[int, datetime]],
     wishes: Wishes,
 ) -> PreviewRow:
     return PreviewRow(
@@ -468,6 +506,7 @@ def _row(
         days_since=start.day - before.day if start and before else None,
         is_booked=slot.booked is not None,
         is_chosen=slot.number in picked,
+        is_pencilled=start is not None and (start.site_id, start.at) in pencilled,
         rescued=start is not None and start.site_id != wishes.home_site_id,
         alternatives=tuple(Spot(s.at, s.site_id) for s in others),
         reason=reason,

@@ -22,7 +22,7 @@ from scheduler.core.db import db
 from scheduler.messaging import consent, outbox
 from scheduler.patients import service as patients
 from scheduler.patients.models import Patient
-from scheduler.plans import followups, safety, visits
+from scheduler.plans import followups, pencils, safety, visits
 from scheduler.plans.errors import OutsideWindow, WrongPlanState
 from scheduler.plans.models import (
     OPEN,
@@ -259,6 +259,9 @@ def move(
         # Written first: the visit's start follows the appointment's, and its window is the law.
         visit.outside_reason = outside or visit.outside_reason
         db.session.flush()
+    if appointment.service_code is ServiceCode.FIRST_INFUSION and not is_same:
+        # What was pencilled in counted its days from where the visit was.
+        pencils.release(followups.find_for_infusion(appointment.id), actor=actor, now=now)
     owed = followups.find_for_chat(appointment.id)
     is_outside = owed is not None and not owed.due_from <= starts_at < owed.due_until
     if is_outside and not is_same and not reason:
@@ -606,10 +609,14 @@ def _check_again(
         )
 
 
-def _judge_chat(infusion: Appointment, *, actor: str, now: datetime, notify: bool = True) -> None:
-    owed = followups.find_for_infusion(infusion.id)
+def _judge_chat(changed: Appointment, *, actor: str, now: datetime, notify: bool = True) -> None:
+    """Let the chat follow its infusion, and what is pencilled in follow the chat."""
+    owed = followups.find_for_infusion(changed.id)
     if owed is not None:
         followups.judge_again(owed, actor=actor, now=now, notify=notify)
+    owed = owed or followups.find_for_chat(changed.id)
+    if owed is not None:
+        pencils.follow(owed, actor=actor, now=now)
 
 
 def _fell_away(
@@ -621,6 +628,7 @@ def _fell_away(
     owed = followups.find_for_chat(gone.id)
     if owed is not None:
         followups.chat_fell_away(owed, why)
+        pencils.follow(owed, actor=actor, now=now)
     _judge_chat(gone, actor=actor, now=now, notify=notify)
 
 

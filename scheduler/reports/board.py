@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from scheduler.booking import offers
 from scheduler.booking import queries as book
-from scheduler.booking.models import Appointment, Hold, Status
+from scheduler.booking.models import Appointment, Hold, HoldKind, Status
 from scheduler.booking.offers import Audience
 from scheduler.booking.queries import Placed
 from scheduler.clinic import supply as clinic_supply
@@ -544,7 +544,10 @@ def _add_kept(
                     continue
                 seen.add(column.key)
                 until = _brief(hold.expires_at, site.zone)
-                column.kept.append(Kept(*place, f"Being chosen online, until {until}"))
+                words = f"Being chosen online, until {until}"
+                if hold.kind is HoldKind.PENCIL:
+                    words = "Pencilled in for a likely course"
+                column.kept.append(Kept(*place, words))
 
 
 def _under(column: Column, frame: _Frame, *, now: datetime) -> str:

@@ -237,7 +237,7 @@ def require(patient: Patient) -> Clearance:
     if standing.signed is not None and standing.changed:
         raise NotCleared(
             "An answer changed since the clearance was signed. A clinician must sign again.",
-            [*standing.missing, *(_words(item) for item in standing.changed)],
+            [*standing.missing, *(f"{item_words(item)}: changed" for item in standing.changed)],
         )
     raise NotCleared("There is no signed clearance yet.", standing.missing)
 
@@ -295,5 +295,6 @@ def _value(entry: ScreeningEntry) -> object:
     return entry.consent_version or (entry.systolic, entry.diastolic)
 
 
-def _words(item: str) -> str:
-    return {**vocabulary.CONTRAINDICATIONS, **vocabulary.MEASURES}[item] + ": changed"
+def item_words(item: str) -> str:
+    """Return what staff read for an item of the screening."""
+    return {**vocabulary.CONTRAINDICATIONS, **vocabulary.MEASURES}[item]

@@ -131,6 +131,11 @@ def baseline(appointment_id: int) -> int | None:
     return rules.score(lines(appointment_id), "baseline")
 
 
+def after(appointment_id: int) -> int | None:
+    """Return the pain score after the infusion, when one was recorded."""
+    return rules.score(lines(appointment_id), "after")
+
+
 def _lines_of(appointments: Sequence[Appointment]) -> dict[int, list[Line]]:
     """Return what counts of each record: one query."""
     written: dict[int, list[SessionEvent]] = {a.id: [] for a in appointments}

@@ -358,7 +358,9 @@ def _page(
         zone=site.zone,
         happened=course.happened(plan) if sees else None,
         curve=drawings.curve(*course.scores(plan), site.zone) if sees else None,
-        blocks=approval.blocks(plan.assessment) if sees and plan.state is PlanState.DRAFT else [],
+        blocks=[b.words for b in approval.blocks_of(plan)]
+        if sees and plan.state is PlanState.DRAFT
+        else [],
         condition=PAIN_WORDS[plan.assessment.condition],
         later=[p for p in proposal.phases if p not in rules.until_review(proposal.phases)],
         texts=consent.standing(plan.patient),
