@@ -349,7 +349,8 @@ def cancel(
         now=now,
         notify=notify,
     )
-    tasks.close_by_event("change-asked", gone.topic, "cancelled", actor=actor, now=now)
+    for kind in ("change-asked", clearance.NOT_CLEARED_BOOKED):
+        tasks.close_by_event(kind, gone.topic, "cancelled", actor=actor, now=now)
     return gone
 
 

@@ -49,6 +49,10 @@ TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Something is open before the visit: call",
         ("Called and settled", "Moved", "A clinician decides"),
     ),
+    clearance.NOT_CLEARED_BOOKED: (
+        "Not cleared any more, and the first visit is booked",
+        ("Visit called off", "Keeps the time: talked to the clinician"),
+    ),
     plans.REASSESS: ("The course has run: look at it again", ("Looked at",)),
 }
 

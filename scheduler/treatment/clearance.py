@@ -10,6 +10,8 @@ from scheduler.accounts.models import Staff
 from scheduler.accounts.rules import Act, may
 from scheduler.audit import service as audit
 from scheduler.booking.allocation import lock, refuse_gone
+from scheduler.booking.models import Appointment, Status
+from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid, Stale
 from scheduler.patients.models import Patient
@@ -21,6 +23,9 @@ from scheduler.treatment.models import Answer, Clearance, Decision, ScreeningEnt
 #: The task that asks for a clearance; its topic is "patient:7".
 TASK = "clearance"
 DUE_WITHIN = timedelta(days=3)
+#: The task of a first visit that is booked for somebody who is not cleared any more; topic
+#: "appointment:42".
+NOT_CLEARED_BOOKED = "not-cleared"
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,24 @@ def current(patient: Patient) -> Standing:
     return Standing(patient.id, entries, missing, signed, holds, changed)
 
 
+def refuse_stale(patient: Patient, basis: Mapping[str, int]) -> Standing:
+    """Take the patient's lock; return how things stand when nothing was recorded since `basis`.
+
+    Of two who answer at one instant the second hears of the first instead of writing over them.
+
+    Raises:
+        Stale: an answer was recorded since `basis` was read.
+    """
+    lock([patient.resource_id])
+    standing = current(patient)
+    if dict(basis) != standing.basis:
+        raise Stale(
+            "A colleague recorded an answer while you had this open. It is shown below; please "
+            "look at it, then save again."
+        )
+    return standing
+
+
 def sign(
     patient: Patient,
     signer: Staff,
@@ -222,6 +245,19 @@ def sign(
         decision=decision.value,
     )
     tasks.close_by_event(TASK, f"patient:{patient.id}", decision.value, actor=actor, now=now)
+    for visit in _first_visits_ahead(patient):
+        if decision is Decision.CLEARED:
+            tasks.close_by_event(
+                NOT_CLEARED_BOOKED, visit.topic, decision.value, actor=actor, now=now
+            )
+        else:
+            tasks.open_task(
+                NOT_CLEARED_BOOKED,
+                visit.topic,
+                now=now,
+                patient_id=patient.id,
+                site_id=visit.site_id,
+            )
     return row
 
 
@@ -249,6 +285,16 @@ def hand_over(since_id: int, target_id: int) -> None:
             update(table).where(table.patient_id == since_id).values(patient_id=target_id),
             execution_options={"synchronize_session": "fetch"},
         )
+
+
+def _first_visits_ahead(patient: Patient) -> Sequence[Appointment]:
+    return db.session.scalars(
+        select(Appointment).where(
+            Appointment.patient_id == patient.id,
+            Appointment.service_code == ServiceCode.FIRST_INFUSION,
+            Appointment.status.in_((Status.BOOKED, Status.ARRIVED)),
+        )
+    ).all()
 
 
 def _was_refused(standing: Standing) -> bool:

@@ -174,6 +174,8 @@ def hold_the_chat(page: Page) -> None:
     page.get_by_label("For how many days").fill("3")
     page.locator("#relief_holds-0").check(force=True)
     page.locator("#impression-1").check(force=True)
+    page.locator("#phq9_item9-0").check(force=True)
+    page.locator("#is_changed-0").check(force=True)
     expect(page.locator("#says")).to_contain_text("50 %")
     press(page, "Record the chat")
 

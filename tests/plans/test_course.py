@@ -294,7 +294,7 @@ def test_a_chat_proposes_a_draft_with_reasons_rules_and_numbers(
 
         assert plan.state is PlanState.DRAFT
         assert (said.percent, said.points, said.visits, said.row_id) == (50, 4, 6, "P1")
-        assert [r.rule for r in said.reasons] == ["R3", "C1", "T1", "D1", "I1", "P1"]
+        assert [r.rule for r in said.reasons] == ["R3", "C1", "T1", "M3", "D1", "I1", "P1"]
         assert said.reasons[0].words == "Substantial response: 50 % less pain, 4 points."
         assert (
             "A moderate side effect would have given 4 visits about 4 days apart instead of "
@@ -344,7 +344,9 @@ def test_an_answer_that_changed_blocks_the_draft(keep: Keep, where: course.Clini
         held = course.chat(infusion, now=at(9))
 
         assert held.plan is None
-        assert held.blocks == ["An answer changed since the clearance was signed."]
+        assert held.blocks == [
+            "An answer changed since the clearance was signed. Severe liver disease."
+        ]
 
 
 def test_an_answer_that_changes_after_the_draft_blocks_its_signature(

@@ -48,7 +48,8 @@ def test_a_hole_is_named_in_words() -> None:
     table = protocol.read(broken(ROW_10, 'condition = ["crps"]\n' + ROW_10))
 
     assert protocol.problems(table) == [
-        f"No row for: {group}, none response, tolerated well."
+        f"No row for: {group}, none response, tolerated well, "
+        "mood little burdened or mood not asked."
         for group in ("fibromyalgia", "neuropathic", "other")
     ]
 
@@ -58,7 +59,10 @@ def test_an_overlap_is_named_with_its_rows() -> None:
 
     found = protocol.problems(table)
     assert len(found) == 4
-    assert found[0] == ("More than one row (P10, P12) for: crps, unclear response, tolerated well.")
+    assert found[0] == (
+        "More than one row (P10, P12) for: crps, unclear response, tolerated well, "
+        "mood little burdened or mood not asked."
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,7 @@ def test_check_says_fit_and_ends_with_success(runner: FlaskCliRunner) -> None:
     done = runner.invoke(args=["protocols", "check", str(protocol.shipped()[0])])
 
     assert done.exit_code == 0
-    assert "48 combinations, each in one of 13 rows" in done.output
+    assert "144 combinations, each in one of 14 rows" in done.output
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def test_a_chat_finished_twice_at_once_drafts_one_plan(
     clock.set(at(9, 10))
     form = {
         "baseline": "8", "score": "4", "relief_days": "4", "relief_holds": "yes",
-        "condition": "crps", "impression": "much-better",
+        "condition": "crps", "impression": "much-better", "phq9_item9": "0", "is_changed": "no",
     }  # fmt: skip
     doctor = hands(address, "first-clinician")
 

@@ -20,10 +20,11 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
-from scheduler.core.errors import Invalid, Refusal, Stale
+from scheduler.core.errors import Invalid, Refusal
 from scheduler.messaging import consent
 from scheduler.patients import queries as patients
 from scheduler.patients.models import Patient
+from scheduler.plans import approval
 from scheduler.plans import service as plans
 from scheduler.treatment import clearance, vocabulary
 from scheduler.treatment.models import Answer, Decision
@@ -127,6 +128,7 @@ def keep(public_id: str) -> ResponseReturnValue:
                     reason=(form.reason.data or "").strip() or None,
                     now=clock.now(),
                 )
+            approval.look_again(patient, actor=login.me().actor, now=clock.now())
             holds = clearance.current(patient).holds
     except Refusal as refusal:
         return _page(public_id, form, at_its_field(form, refusal)), refusal.status
@@ -185,12 +187,7 @@ def _keep(patient: Patient, form: ClearanceForm) -> Mapping[str, int]:
         Stale: an answer was recorded by somebody else since the page was read.
     """
     now, actor = clock.now(), login.me().actor
-    standing = clearance.current(patient)
-    if _read_basis() != standing.basis:
-        raise Stale(
-            "A colleague recorded an answer while you had this open. It is shown below; please "
-            "look at it, then save again."
-        )
+    standing = clearance.refuse_stale(patient, _read_basis())
     basis = dict(standing.basis)
     for item in vocabulary.CONTRAINDICATIONS:
         value = form[_name(item)].data

@@ -111,8 +111,8 @@ def approve(public_id: str) -> ResponseReturnValue:
 def decline(public_id: str) -> ResponseReturnValue:
     """Sign that the plan is not to be; a running one ends."""
     try:
+        reason = signing.words_of("reason")
         word = signing.signed()
-        reason = request.form.get("reason", "")[:500]
         with transaction():
             plan = plans.by_public_id(public_id)
             act = approval.cease if plan.state in SIGNED else approval.decline
@@ -136,6 +136,7 @@ def change(public_id: str) -> ResponseReturnValue:
     """Sign the plan with changes and a reason."""
     try:
         act, phases = _wanted()
+        reason = signing.words_of("reason")
         word = signing.signed()
         with transaction():
             approval.change(
@@ -143,7 +144,7 @@ def change(public_id: str) -> ResponseReturnValue:
                 word.staff,
                 act=act,
                 phases=phases,
-                reason=request.form.get("reason", "")[:500],
+                reason=reason,
                 version=_version(),
                 now=clock.now(),
             )
@@ -240,7 +241,7 @@ def _choices(*, picked_only: bool = False) -> dict[int, Choice]:
         number = int(match[1])
         value = request.form[name]
         typed = _typed(number)
-        outside = request.form.get(f"outside{number}", "").strip()[:300] or None
+        outside = signing.words_of(f"outside{number}", 300) or None
         if typed is not None:
             found[number] = replace(typed, outside_reason=outside)
             continue
@@ -428,7 +429,7 @@ def _wanted() -> tuple[protocol.Act, list[Phase]]:
         after = request.form.get(f"after{n}", "").strip()
         phases.append(
             Phase(
-                name=request.form.get(f"name{n}", "").strip()[:60] or f"Part {n}",
+                name=signing.words_of(f"name{n}", 60) or f"Part {n}",
                 count=_whole(f"count{n}"),
                 min_days=_whole(f"min{n}"),
                 target_days=_whole(f"target{n}"),

@@ -16,7 +16,7 @@ from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, NotFound, Refusal
 from scheduler.core.timespan import instant
-from scheduler.plans import followups
+from scheduler.plans import approval, followups
 from scheduler.plans import service as plans
 from scheduler.reports import board as boards
 from scheduler.reports import session as reports
@@ -81,6 +81,8 @@ def record(public_id: str, deed: str) -> ResponseReturnValue:
                 _safe(doing, word)
             else:
                 act(doing)
+            if deed == "effect":
+                approval.look_again(doing.appointment.patient, actor=doing.actor, now=doing.now)
             is_new = deed == "gone" or len(treatment.events(doing.appointment.id)) > before
     except Refusal as refusal:
         return _page(public_id, deed, refusal), refusal.status
@@ -114,6 +116,7 @@ def amend(public_id: str, line_id: int) -> ResponseReturnValue:
                 signer=word.staff,
                 now=clock.now(),
             )
+            approval.look_again(appointment.patient, actor=login.me().actor, now=clock.now())
     except Refusal as refusal:
         return _amend_page(public_id, line_id, refusal), refusal.status
     say("Put right. What it said before stays in the record.")

@@ -16,6 +16,9 @@ from scheduler.core.errors import Invalid
 from scheduler.treatment.chair import Override
 from scheduler.web import login
 
+#: Letters of a reason. What is longer is refused, never cut.
+LONGEST_REASON = 500
+
 
 @dataclass(frozen=True)
 class Word:
@@ -48,10 +51,10 @@ def override() -> Word | None:
     """Return a clinician's word typed into the form's "although" part; None when it is empty.
 
     Raises:
-        Invalid: a part of it is missing, or name and password do not fit together.
+        Invalid: a part of it is missing or too long, or name and password do not fit together.
         TooManyTries: too many tries failed.
     """
-    reason = request.form.get("why", "").strip()[:500]
+    reason = words_of("why")
     password = request.form.get("clinician_password", "")
     if not reason and not password:
         return None
@@ -59,6 +62,18 @@ def override() -> Word | None:
         raise Invalid("Please say why it may be done.", field="why")
     username = request.form.get("clinician", "").strip() or _my_name()
     return Word(_verified(username, "clinician_password"), reason)
+
+
+def words_of(name: str, most: int = LONGEST_REASON) -> str:
+    """Return what was typed into a field, whole.
+
+    Raises:
+        Invalid: it is too long to be kept; nothing of it is cut off unseen.
+    """
+    words = request.form.get(name, "").strip()
+    if len(words) > most:
+        raise Invalid(f"Use at most {most} letters. These are {len(words)}.", field=name)
+    return words
 
 
 def excuse() -> Excuse | None:

@@ -69,6 +69,8 @@ def test_the_protocol_speaks_while_the_chat_is_typed(
     page.get_by_label("For how many days").fill("4")
     page.locator("#relief_holds-0").check(force=True)
     page.locator("#impression-1").check(force=True)
+    page.locator("#phq9_item9-0").check(force=True)
+    page.locator("#is_changed-0").check(force=True)
 
     expect(said).to_contain_text("50 %")
     expect(said).to_contain_text("6 visits")

@@ -128,6 +128,8 @@ def chat(**other: object) -> dict[str, object]:
         "relief_holds": "yes",
         "condition": Pain.CRPS.value,
         "impression": "much-better",
+        "phq9_item9": "0",
+        "is_changed": "no",
         "goals": "To sleep through.",
         **other,
     }

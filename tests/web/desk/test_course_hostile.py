@@ -121,6 +121,8 @@ def chat(**other: object) -> dict[str, object]:
         "relief_holds": "yes",
         "condition": "crps",
         "impression": "much-better",
+        "phq9_item9": "0",
+        "is_changed": "no",
         **other,
     }
 
