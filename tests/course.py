@@ -170,6 +170,7 @@ def chat(
     score: int = 4,
     condition: Pain = Pain.CRPS,
     now: datetime,
+    **more: object,
 ) -> ChatHeld:
     """Hold the follow-up chat."""
     owed = followups.find_for_infusion(infusion.id)
@@ -185,6 +186,7 @@ def chat(
         goals="Walk the dog again.",
         actor="staff:1",
         now=now,
+        **more,  # type: ignore[arg-type]
     )
 
 

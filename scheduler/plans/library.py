@@ -1,5 +1,7 @@
 """The protocols of the house: imported as drafts, proven, activated by a clinician."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -14,6 +16,34 @@ from scheduler.plans.models import ProtocolState, ProtocolVersion
 from scheduler.plans.protocol import Protocol, Unreadable
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What importing a text would bring: the version it would be, and what it says otherwise."""
+
+    table: Protocol
+    number: int
+    problems: Sequence[str]
+    changes: Sequence[str]  # against the active version
+    against: ProtocolVersion | None
+
+
+def preview(text: str) -> Preview:
+    """Return what a text would be as a version, without keeping it.
+
+    Raises:
+        NotFit: it cannot even be read.
+    """
+    table = _read(text)
+    against = find_active()
+    return Preview(
+        table=table,
+        number=_next_number(table.code),
+        problems=tables.problems(table),
+        changes=tables.changes(table_of(against), table) if against else [],
+        against=against,
+    )
+
+
 def import_draft(text: str, *, actor: str, now: datetime) -> ProtocolVersion:
     """Keep a protocol's text as a new version that nothing uses yet.
 
@@ -22,16 +52,10 @@ def import_draft(text: str, *, actor: str, now: datetime) -> ProtocolVersion:
     Raises:
         NotFit: it cannot even be read.
     """
-    try:
-        table = tables.read(text)
-    except Unreadable as reason:
-        raise NotFit("This file cannot be read as a protocol.", [str(reason)]) from None
-    newest = db.session.scalar(
-        select(func.max(ProtocolVersion.number)).where(ProtocolVersion.code == table.code)
-    )
+    table = _read(text)
     row = ProtocolVersion(
         code=table.code,
-        number=(newest or 0) + 1,
+        number=_next_number(table.code),
         title=table.title,
         document=text,
         state=ProtocolState.DRAFT,
@@ -114,6 +138,20 @@ def active() -> ProtocolVersion:
     if row is None:
         raise NoProtocol("No protocol is active yet. A clinician activates one first.")
     return row
+
+
+def _read(text: str) -> Protocol:
+    try:
+        return tables.read(text)
+    except Unreadable as reason:
+        raise NotFit("This file cannot be read as a protocol.", [str(reason)]) from None
+
+
+def _next_number(code: str) -> int:
+    newest = db.session.scalar(
+        select(func.max(ProtocolVersion.number)).where(ProtocolVersion.code == code)
+    )
+    return (newest or 0) + 1
 
 
 def versions() -> list[ProtocolVersion]:

@@ -3,7 +3,7 @@
 import enum
 import itertools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -228,6 +228,96 @@ def problems(protocol: Protocol) -> list[str]:
         else:
             found.append(f"No row for: {words}.")
     return found
+
+
+def phase_words(phase: Phase) -> str:
+    """Return a phase in a line: "Series: 6 visits, 3 days apart (2 to 5), ..."."""
+    visits = "1 visit" if phase.count == 1 else f"{phase.count} visits"
+    words = (
+        f"{phase.name}: {visits}, {phase.target_days} days apart ({phase.min_days} to "
+        f"{phase.max_days}), {phase.recovery_minutes} minutes of recovery"
+    )
+    if phase.reassess_after_days is not None:
+        words += f", review after {phase.reassess_after_days} days"
+    return words
+
+
+def answers_words(row: Row, protocol: Protocol) -> str:
+    """Return which combinations a row answers, in words: what it leaves open is left out."""
+    parts = [
+        _some("condition", row.conditions, sorted(protocol.groups)),
+        _some("response", {r.value for r in row.responses}, [r.value for r in Response]),
+        _some(
+            "side effects",
+            {_TOLERATED_SHORT[t] for t in row.tolerabilities},
+            list(_TOLERATED_SHORT.values()),
+        ),
+        _some("mood", {m.value for m in row.moods}, [m.value for m in Mood]),
+    ]
+    return "; ".join(part for part in parts if part) or "every combination"
+
+
+_TOLERATED_SHORT = {
+    Tolerability.WELL: "mild at most",
+    Tolerability.MODERATE: "moderate",
+    Tolerability.SEVERE: "severe",
+}
+
+
+def _some(name: str, words: Collection[str], of: Sequence[str]) -> str:
+    if set(words) >= set(of):
+        return ""
+    return f"{name} {' or '.join(w.replace('-', ' ') for w in of if w in words)}"
+
+
+def changes(old: Protocol, new: Protocol) -> list[str]:
+    """Return, in words, what a newer table says otherwise than an older one; empty: nothing."""
+    found = [
+        f"{words}: {getattr(old, name)} → {getattr(new, name)}."
+        for name, words in _FIGURES.items()
+        if getattr(old, name) != getattr(new, name)
+    ]
+    if old.groups != new.groups:
+        found.append("The conditions are grouped otherwise.")
+    before = {row.id: row for row in old.rows}
+    after = {row.id: row for row in new.rows}
+    for name in [*before, *(n for n in after if n not in before)]:
+        if name not in after:
+            found.append(f"Row {name} is gone: {before[name].say}")
+        elif name not in before:
+            found.append(f"Row {name} is new: {after[name].say}")
+        else:
+            found += [
+                f"Row {name}, {part}: {was} → {now}"
+                for part, was, now in _parts(before[name], old, after[name], new)
+                if was != now
+            ]
+    return found
+
+
+_FIGURES = {
+    "min_hours_between": "Hours between two visits, at least",
+    "partial_from_percent": "Percent of a partial response",
+    "substantial_from_percent": "Percent of a substantial response",
+    "percent_from_baseline": "Pain before, from which percent counts",
+    "moderate_from_severity": "Severity of moderate",
+    "severe_from_severity": "Severity of severe",
+    "marked_from_phq9": "PHQ-9 of a markedly burdened mood",
+}
+
+
+def _parts(old: Row, in_old: Protocol, new: Row, in_new: Protocol) -> list[tuple[str, str, str]]:
+    return [
+        ("answers", answers_words(old, in_old), answers_words(new, in_new)),
+        ("outcome", old.act.value, new.act.value),
+        ("says", old.say, new.say),
+        (
+            "visits",
+            "; ".join(map(phase_words, old.phases)) or "none",
+            "; ".join(map(phase_words, new.phases)) or "none",
+        ),
+        ("sources", " ".join(old.sources), " ".join(new.sources)),
+    ]
 
 
 def _protocol(raw: Mapping[str, Any]) -> Protocol:

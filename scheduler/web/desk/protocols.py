@@ -8,7 +8,8 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import db, let_go, transaction
 from scheduler.core.errors import Invalid, NotFound, Refusal
-from scheduler.plans import library
+from scheduler.plans import library, protocol
+from scheduler.plans.library import Preview
 from scheduler.plans.models import ProtocolVersion
 from scheduler.web import login
 from scheduler.web.desk import looks, refusals, signing
@@ -41,6 +42,18 @@ def bring() -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
+@bp.post("/preview")
+@requires(Act.DRAFT_PROTOCOL)
+def preview() -> ResponseReturnValue:
+    """Show what a text would be as a version, before it is kept."""
+    try:
+        text = _text()
+        shown = library.preview(text)
+    except Refusal as refusal:
+        return _page(refusal), refusal.status
+    return _page(preview=shown, text=text)
+
+
 @bp.post("/<int:row_id>/activate")
 @requires(Act.ACTIVATE_PROTOCOL)
 def activate(row_id: int) -> ResponseReturnValue:
@@ -71,7 +84,13 @@ def _text() -> str:
     return text
 
 
-def _page(refusal: Refusal | None = None, about: int | None = None) -> str:
+def _page(
+    refusal: Refusal | None = None,
+    about: int | None = None,
+    *,
+    preview: Preview | None = None,
+    text: str | None = None,
+) -> str:
     let_go()
     versions = library.versions()
     html = render_template(
@@ -80,6 +99,9 @@ def _page(refusal: Refusal | None = None, about: int | None = None) -> str:
         refusal=refusal,
         lines=refusals.lines(refusal),
         about=about,
+        preview=preview,
+        text=request.form.get("text", "") if text is None else text,
+        tables=protocol,
         zone=next(iter(clinic_supply.current().sites.values())).zone,
     )
     looks.note("list.viewed", "list:protocols", once_in_a_while=True)

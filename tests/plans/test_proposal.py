@@ -1,0 +1,308 @@
+"""From the first infusion to a plan: what is asked, what blocks, and dates kept before the chat."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from scheduler.booking import queries as book
+from scheduler.booking.errors import SlotTaken
+from scheduler.booking.models import Appointment, Hold, HoldKind
+from scheduler.clinic.models import ServiceCode
+from scheduler.core.db import db
+from scheduler.core.errors import Invalid, Stale
+from scheduler.messaging.models import Message
+from scheduler.patients.models import Pain, Patient
+from scheduler.plans import approval, followups, pencils, rules, scheduling
+from scheduler.plans import service as plans
+from scheduler.plans.approval import ChatHeld
+from scheduler.plans.errors import DraftBlocked, WrongPlanState
+from scheduler.plans.models import FollowUp, PlanState
+from scheduler.plans.pencils import Settled
+from scheduler.plans.protocol import Mood, Response
+from scheduler.tasks import queries as tasks
+from scheduler.treatment import chair, clearance
+from scheduler.treatment.chair import Override
+from scheduler.treatment.models import Answer, Decision
+from tests import course, make
+from tests.conftest import Keep
+from tests.course import NOW, at, person
+
+
+@pytest.fixture
+def where(app: Flask, keep: Keep) -> course.Clinic:
+    """Two sites and staff."""
+    with keep():
+        return course.clinic()
+
+
+def june() -> Patient:
+    return make.patient("June", "Okafor", now=NOW, pain=Pain.CRPS)
+
+
+def held(infusion: Appointment, **more: object) -> ChatHeld:
+    """The chat on March 9, with more answers than most."""
+    return course.chat(infusion, now=at(9, 9), **more)  # type: ignore[arg-type]
+
+
+def owed_for(infusion: Appointment) -> FollowUp:
+    owed = followups.find_for_infusion(infusion.id)
+    assert owed is not None
+    return owed
+
+
+def is_asked(found: ChatHeld) -> bool:
+    return tasks.is_open(approval.LOOK_FIRST, f"assessment:{found.assessment.id}")
+
+
+# ------------------------------------------------------------ what is asked
+
+
+def test_peg_and_mood_are_reasons_with_their_numbers(keep: Keep, where: course.Clinic) -> None:
+    with keep():
+        infusion = course.first_infusion(june(), where).infusion
+        course.infuse(infusion, where)
+        found = held(
+            infusion, score=7, peg_before=(8, 7, 8), peg_since=[6, 7, 7], phq9=17, phq9_item9=0
+        )
+
+        assert found.plan is not None
+        said = approval.proposal_of(found.plan)
+        assert (said.row_id, said.act.value, said.mood) == ("P14", "refer", Mood.MARKED)
+        words = {r.rule: (r.words, dict(r.numbers)) for r in said.reasons}
+        assert words["G1"] == (
+            "PEG 7.7 before, 6.7 since: 13 % less.",
+            {"before": 23, "since": 20},
+        )
+        assert words["M2"] == ("Mood: PHQ-9 17 of 27.", {"phq9": 17})
+        assert (
+            "A PHQ-9 under 15 would have given a plan to stop instead of a plan to refer."
+            in said.would_change
+        )
+        assert (
+            "A partial response (pain of 5 since) would have given 4 visits about 4 days apart "
+            "instead of a plan to refer." in said.would_change
+        )
+
+        # A plan stored before the mood was asked about is read as it was.
+        data = {k: v for k, v in said.as_data().items() if k not in ("mood", "over")}
+        assert rules.restored(data).mood is Mood.NOT_ASKED
+
+
+def test_an_answer_outside_of_its_scale_is_refused_at_its_field(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        infusion = course.first_infusion(june(), where).infusion
+        course.infuse(infusion, where)
+        for field, answers in (
+            ("peg_since", {"peg_since": (8, 11, 3)}),
+            ("peg_before", {"peg_before": (8, 3)}),
+            ("phq9", {"phq9": 28}),
+            ("phq9", {"phq9": 1, "phq9_item9": 2}),
+            ("phq9_item9", {"phq9_item9": 4}),
+        ):
+            with pytest.raises(Invalid) as refused:
+                held(infusion, **answers)
+            assert refused.value.field == field
+
+
+# ------------------------------------------------------------ what blocks
+
+
+def test_each_block_is_looked_at_by_itself_also_one_found_later(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        infusion = course.first_infusion(june(), where).infusion
+        course.infuse(infusion, where)
+        found = held(infusion, phq9_item9=1)
+        assert found.plan is None
+        assert found.blocks == [approval.ITEM_9_WORDS]
+        assert is_asked(found)
+
+        word = Override(person(where.doctor), "Talked for an hour; a safety plan is made.")
+        plan = approval.propose(found.assessment, override=word, actor="staff:1", now=at(9, 10))
+        assert approval.blocks_of(plan) == []
+        assert not is_asked(found)
+
+        # The day after somebody writes down what the nurse remembers.
+        late = chair.note_side_effect(
+            infusion, "anxiety", 3, action="stopped", actor="staff:3", now=at(10)
+        )
+        approval.look_again(infusion.patient, actor="staff:3", now=at(10))
+        assert [b.words for b in approval.blocks_of(plan)] == [approval.SEVERE_WORDS]
+        assert is_asked(found)
+        with pytest.raises(DraftBlocked), db.session.begin_nested():
+            approval.approve(plan, person(where.doctor), version=plan.version, now=at(10))
+
+        # It was not so bad: put right, nothing is in the way, and the task is closed.
+        chair.amend(
+            late.id,
+            reason="Mild.",
+            data={"effect": "anxiety", "severity": 1, "action": "none"},
+            signer=person(where.nurse),
+            now=at(10, 11),
+        )
+        approval.look_again(infusion.patient, actor="staff:3", now=at(10, 11))
+        assert not is_asked(found)
+        approval.approve(plan, person(where.doctor), version=plan.version, now=at(10, 12))
+        assert plan.state is PlanState.APPROVED
+
+
+def test_what_is_new_in_the_chat_undoes_the_clearance_and_blocks(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        infusion = course.first_infusion(june(), where).infusion
+        course.infuse(infusion, where)
+        found = held(infusion, news=["pregnancy"])
+
+        assert found.plan is None
+        assert found.blocks == [f"{approval.CHANGED_WORDS} Pregnancy."]
+        standing = clearance.current(infusion.patient)
+        assert standing.answer("pregnancy") is Answer.YES
+        assert not standing.holds
+        assert tasks.is_open(clearance.TASK, f"patient:{infusion.patient_id}")
+
+
+def test_who_is_not_cleared_any_more_keeps_no_first_visit_unseen(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        patient = june()
+        booked = course.first_infusion(patient, where).infusion
+        basis = clearance.current(patient).basis
+        clearance.answer(patient, "heart", Answer.YES, actor="staff:3", now=NOW)
+
+        with pytest.raises(Stale), db.session.begin_nested():
+            clearance.refuse_stale(patient, basis)
+        clearance.sign(
+            patient,
+            person(where.doctor),
+            Decision.NOT_CLEARED,
+            basis=clearance.refuse_stale(patient, clearance.current(patient).basis).basis,
+            reason="Heart.",
+            now=NOW,
+        )
+
+        assert tasks.is_open(clearance.NOT_CLEARED_BOOKED, booked.topic)
+        plans.cancel(booked, actor="staff:4", now=NOW)
+        assert not tasks.is_open(clearance.NOT_CLEARED_BOOKED, booked.topic)
+
+
+# ------------------------------------------------------------ pencilled in
+
+
+def how_many(table: type, *where: sa.ColumnElement[bool]) -> int:
+    found = db.session.scalar(sa.select(sa.func.count()).select_from(table).where(*where))
+    return int(found or 0)
+
+
+def pencilled(where: course.Clinic) -> FollowUp:
+    """June's first visit took place on the 4th; six dates are kept until the chat and a day."""
+    infusion = course.first_infusion(june(), where).infusion
+    course.infuse(infusion, where)
+    owed = owed_for(infusion)
+    assert [c.response for c in pencils.likely(owed)][:1] == [Response.SUBSTANTIAL]
+    before = how_many(Message)
+    pencils.pencil(owed, Response.SUBSTANTIAL, actor="staff:4", now=at(5))
+    assert how_many(Message) == before
+    return owed
+
+
+def test_a_likely_course_is_kept_told_to_nobody_and_booked_by_the_signature(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        owed = pencilled(where)
+        chat = owed.chat
+        assert chat is not None
+        kept = pencils.live(owed, now=at(5))
+        assert [h.starts_at for h in kept] == [at(d) for d in (9, 12, 15, 18, 21, 24)]
+        assert {h.expires_at for h in kept} == {chat.starts_at + timedelta(hours=24)}
+        assert how_many(Appointment, Appointment.service_code == ServiceCode.INFUSION) == 0
+
+        # Asked for again, it is kept once.
+        pencils.pencil(owed, Response.SUBSTANTIAL, actor="staff:4", now=at(5, 11))
+        assert how_many(Hold, Hold.kind == HoldKind.PENCIL) == 6
+
+        # The chat moves, and takes the end of it along.
+        plans.move(chat, starts_at=at(6), version=chat.version, actor="staff:4", now=at(5))
+        assert {h.expires_at for h in pencils.live(owed, now=at(5))} == {at(7)}
+
+        found = course.chat(owed.infusion, now=at(6, 10, 30))
+        assert found.pencilled == Settled(kept=6, moved=0, added=0, released=0)
+        assert found.plan is not None
+        shown = scheduling.preview(found.plan, now=at(6, 11))
+        assert [r.is_pencilled for r in shown.rows] == [True] * 6
+
+        signed = approval.approve(
+            found.plan, person(where.doctor), version=found.plan.version, now=at(6, 11)
+        )
+        scheduling.schedule(
+            signed,
+            course.choices(scheduling.preview(signed, now=at(6, 11))),
+            keep_rest=False,
+            version=signed.version,
+            actor="staff:4",
+            now=at(6, 11),
+        )
+        assert [v.starts_at for v in signed.visits] == [at(d) for d in (9, 12, 15, 18, 21, 24)]
+        assert how_many(Hold) == 0
+
+
+@pytest.mark.parametrize("score", [5, 7], ids=["partial: further apart", "none: to stop"])
+def test_the_chat_spaces_anew_or_gives_back_in_the_act_that_records_it(
+    keep: Keep, where: course.Clinic, score: int
+) -> None:
+    with keep():
+        owed = pencilled(where)
+        found = course.chat(owed.infusion, score=score, now=at(7))
+
+        assert found.pencilled is not None
+        assert found.plan is not None
+        visits = approval.proposal_of(found.plan).visits
+        assert len(pencils.live(owed, now=at(7))) == visits
+        assert found.pencilled.released == 6 - visits
+        assert found.pencilled.kept + found.pencilled.moved == visits
+        windows = approval.windows_of(found.plan, now=at(7)) if visits else []
+        for window, hold in zip(windows, pencils.live(owed, now=at(7)), strict=True):
+            assert window.earliest <= hold.starts_at < window.latest
+
+
+def test_pencilled_dates_are_nobody_elses_until_they_run_out(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        owed = pencilled(where)
+        kept = pencils.live(owed, now=at(5))[0]
+        ben, cem = (make.patient(name, mobile=None, email=None) for name in ("Ben", "Cem"))
+        make.infusion(kept.site, ben, kept.starts_at, now=at(5))  # the other of two chairs
+        with pytest.raises(SlotTaken), db.session.begin_nested():
+            make.infusion(kept.site, cem, kept.starts_at, now=at(5))
+
+        over = kept.expires_at
+        assert pencils.live(owed, now=over) == []
+        make.infusion(kept.site, cem, kept.starts_at, now=over)
+
+
+def test_pencilled_dates_go_with_the_visit_they_count_from(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        patient = june()
+        first = course.first_infusion(patient, where).infusion
+        owed = owed_for(first)
+        pencils.pencil(owed, Response.PARTIAL, actor="staff:4", now=NOW)
+        assert len(pencils.live(owed, now=NOW)) == 4
+        plans.move(first, starts_at=at(11), version=first.version, actor="staff:4", now=NOW)
+        assert pencils.live(owed, now=NOW) == []
+
+        pencils.pencil(owed, Response.PARTIAL, actor="staff:4", now=NOW)
+        plans.cancel(first, actor="staff:4", now=NOW)
+        assert how_many(Hold, Hold.kind == HoldKind.PENCIL) == 0
+        with pytest.raises(WrongPlanState):
+            pencils.pencil(owed, Response.PARTIAL, actor="staff:4", now=NOW)
+        assert book.upcoming(patient.id, now=NOW) == []
