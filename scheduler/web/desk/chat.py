@@ -6,6 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import IntegerField, RadioField, SelectField, SelectMultipleField, TextAreaField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms.widgets import CheckboxInput
 
 from scheduler.accounts.rules import Act
 from scheduler.booking import queries as book
@@ -92,7 +93,9 @@ class ChatForm(Form):
         choices=[option("no", "Nothing new"), option("yes", "Something is new")],
     )
     news = SelectMultipleField(
-        "What is new", choices=[option(i, w) for i, w in vocabulary.CONTRAINDICATIONS.items()]
+        "What is new",
+        option_widget=CheckboxInput(),
+        choices=[option(i, w) for i, w in vocabulary.CONTRAINDICATIONS.items()],
     )
     goals = TextAreaField(
         "What they hope for", [Length(max=1000, message="Use at most 1,000 letters.")]

@@ -10,7 +10,9 @@ from scheduler.booking.models import Appointment
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.patients.models import Pain
+from scheduler.plans import followups, pencils, protocol
 from scheduler.plans.models import FollowUp, Plan
+from scheduler.plans.protocol import Response
 from tests import course, make
 from tests.browser.conftest import OpenPage, faults
 from tests.conftest import Once, StoppedClock
@@ -27,6 +29,9 @@ def pages(once: Once, clock: StoppedClock, app: Flask) -> dict[str, str]:
         nina = make.patient("Nina", "Ray", mobile="+17815550144", pain=Pain.DIABETIC)
         held = course.first_infusion(nina, where, course.at(5, 12)).infusion
         course.infuse(held, where)
+        owed = followups.find_for_infusion(held.id)
+        assert owed is not None
+        pencils.pencil(owed, Response.SUBSTANTIAL, actor="staff:4", now=course.at(6))
         ben = make.patient("Ben", "Ito", mobile="+17815550122")
         running = course.first_infusion(ben, where, course.at(9, 10)).infusion
         course.make_ready(running, now=course.at(9, 10, 10))
@@ -56,6 +61,15 @@ def test_every_page_of_a_course_is_for_everybody_and_fits_its_screen(
     for name, path in pages.items():
         page.goto(path)
         assert faults(page) == [], name
+
+    text = protocol.shipped()[0].read_text().replace("count = 6", "count = 5")
+    page = desk_page(pages["protocols"], role=Role.ADMIN)
+    page.get_by_label("Or its text").fill(text.replace('["none"]', '["partial"]', 1))
+    page.get_by_role("button", name="Look at it first").click()
+    expect(page.get_by_role("heading", name="Preview")).to_contain_text("version 2")
+    expect(page.get_by_text("No row for: crps, none response, tolerated well")).to_be_visible()
+    expect(page.get_by_text("Row P1, visits: Series: 6 visits")).to_be_visible()
+    assert faults(page) == []
 
 
 def test_the_protocol_speaks_while_the_chat_is_typed(
