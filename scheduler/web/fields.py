@@ -24,8 +24,8 @@ class Typed(ImmutableMultiDict[str, str]):
 
     def __init__(self, mapping: Any = None) -> None:
         super().__init__(
-            (key.replace("\0", ""), value.replace("\0", ""))
-            for key, value in ImmutableMultiDict(mapping).items(multi=True)
+            (key.replace("\0", ""), value.replace("\0", "") if isinstance(value, str) else value)
+            for key, value in ImmutableMultiDict(mapping).items(multi=True)  # files too
         )
 
 
