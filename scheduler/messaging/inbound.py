@@ -223,7 +223,7 @@ def _answered_enough(number: str, now: datetime) -> bool:
         .where(
             Message.recipient == number,
             Message.channel == Channel.SMS,
-            Message.template.in_(rules.REPLIES),
+            Message.template.in_(rules.REPLIES - {rules.BY_STAFF}),
             Message.created_at > now - timedelta(hours=1),
         )
     )

@@ -49,6 +49,7 @@ class Message(Model):
     error_code: Mapped[str | None]
     error_text: Mapped[str | None]
     body: Mapped[str | None] = mapped_column(Sealed)  # what was sent, links masked
+    words: Mapped[str | None] = mapped_column(Sealed)  # what staff wrote, of a text that is theirs
     body_print: Mapped[str | None]  # keyed hash of exactly what was sent
     segments: Mapped[int | None]
 
@@ -82,6 +83,17 @@ class InboundText(Model):
     topic: Mapped[str | None]  # the appointment it was taken to speak of
     read_at: Mapped[datetime | None]
     read_by: Mapped[str | None]
+
+
+class Conversation(Model):
+    """Who of the staff looks after what is written from a number; no row means nobody yet."""
+
+    __tablename__ = "conversation"
+
+    number: Mapped[str] = mapped_column(primary_key=True)  # E.164, as it came
+    assignee: Mapped[str | None] = mapped_column(index=True)  # "staff:3"
+    assigned_at: Mapped[datetime]
+    assigned_by: Mapped[str]
 
 
 class ConsentEntry(Model):

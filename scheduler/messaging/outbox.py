@@ -184,11 +184,12 @@ def reply(
     dedupe_key: str,
     now: datetime,
     language: str = "en",
+    words: str | None = None,
 ) -> None:
     """Answer a text that came in: at once, at any hour, with the facts as they are.
 
     Needs no consent, for the person wrote first; a number that said stop gets only what
-    rules.EVEN_WHEN_STOPPED allows.
+    rules.EVEN_WHEN_STOPPED allows. `words` are what staff wrote, for the text that is theirs.
     """
     row = _row(
         template=template,
@@ -202,6 +203,7 @@ def reply(
         send_after=now,
         expires_at=now + rules.REPLY_HOLDS,
         is_reply=True,
+        words=words,
         now=now,
     )
     insert_rows(Message, [row], unless_known="dedupe_key")
@@ -312,7 +314,7 @@ def _prepare(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
     try:
         with db.session.begin_nested():
             verdict = (
-                Send(facts=dict(message.facts))
+                Send(facts=_said_back(message))
                 if message.template in rules.REPLIES
                 else judge(view)
             )
@@ -341,6 +343,11 @@ def _reach(message: Message, patient: Patient | None, now: datetime) -> Verdict 
     if message.channel is Channel.SMS:
         return _reach_by_text(message, patient, now)
     return None
+
+
+def _said_back(message: Message) -> dict[str, str]:
+    """Return what an answer is made from: the facts as they were, and what staff wrote."""
+    return dict(message.facts) | ({"words": message.words} if message.words else {})
 
 
 def _reach_back(message: Message) -> Verdict | None:
@@ -436,7 +443,8 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
     message.topic = verdict.topic or message.topic
     if verdict.memo:
         message.facts = {**message.facts, "memo": dict(verdict.memo)}
-    message.facts = {**message.facts, "said": dict(verdict.facts)}
+    said = {name: fact for name, fact in verdict.facts.items() if name != "words"}
+    message.facts = {**message.facts, "said": said}
     message.template_version = words.version
     message.body = f"{words.subject}\n\n{words.kept}" if words.subject else words.kept
     message.body_print = body_print(message.recipient, words.body)

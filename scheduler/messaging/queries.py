@@ -141,15 +141,18 @@ def waiting(topic: str) -> Sequence[Message]:
 
 
 def conversation(number: str, *, limit: int = 100) -> list[Message | InboundText]:
-    """Return what went to and came from a number, oldest first: texts that left, and theirs."""
+    """Return what went to and came from a number, oldest first.
+
+    Texts that left, answers of the staff from the moment they were written, and theirs.
+    """
     out = db.session.scalars(
         select(Message)
         .where(
             Message.recipient == number,
             Message.channel == Channel.SMS,
-            Message.sending_at.is_not(None),
+            or_(Message.sending_at.is_not(None), Message.template == rules.BY_STAFF),
         )
-        .order_by(Message.sending_at.desc())
+        .order_by(func.coalesce(Message.sending_at, Message.created_at).desc())
         .limit(limit)
     ).all()
     back = db.session.scalars(

@@ -100,8 +100,10 @@ CAPPED = REMINDERS | OFFERS
 ASKING = REMINDERS | {"call-booked"}
 #: Answers to a text that came in. They need no consent: the person wrote first.
 REPLIES = frozenset(
-    {"confirmed", "change-asked", "stopped", "started", "help", "unclear", "emergency"}
+    {"confirmed", "change-asked", "stopped", "started", "help", "unclear", "emergency", "answer"}
 )
+#: Of those, what staff wrote themselves; a machine at the other end never gets these.
+BY_STAFF = "answer"
 #: What may be answered although the number said stop: the one confirmation of it, and an answer
 #: to somebody who asks for help.
 EVEN_WHEN_STOPPED = frozenset({"stopped", "help", "emergency"})

@@ -12,6 +12,7 @@ What a text may say comes from facts, which are plain words so that they can wai
     site        the site's name                  -> {site}
     address     where to come; absent for a call -> {place}, else "We will call you."
     phone       E.164                            -> {phone}
+    words       what staff wrote                 -> {words}
     visits      JSON: [[starts_at, zone, site or ""], ...] -> {dates}, as many as fit two parts
 """
 
@@ -80,6 +81,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 
+def ready() -> list[str]:
+    """Return the names of the ready answers, in order."""
+    return sorted(f"ready/{path.stem}" for path in (FOLDER / "ready").glob("*.txt"))
+
+
 @cache
 def _catalog(language: str) -> dict[str, str]:
     path = TRANSLATIONS / language / "LC_MESSAGES" / "texts.po"
@@ -121,6 +127,16 @@ def when(moment: datetime, zone: ZoneInfo, language: str) -> str:
     day = format_skeleton("MMMEd", wall, locale=locale)
     clock = format_time(wall, "short", locale=locale)
     return f"{day}, {clock}".replace("\u202f", " ").replace("\u00a0", " ")
+
+
+def phrase(name: str, language: str, facts: Mapping[str, str]) -> str:
+    """Return a ready answer or a part of a sentence with its facts put in.
+
+    Raises:
+        NoSuchText: there is none of this name.
+        Unfinished: it names something that the facts do not give.
+    """
+    return _fill(written(name, language), _given(language, facts))
 
 
 def render(
@@ -188,8 +204,9 @@ def _given(language: str, facts: Mapping[str, str]) -> dict[str, str]:
         given["until"] = when(datetime.fromisoformat(facts["until"]), ZoneInfo(zone), language)
     if facts.get("phone"):
         given["phone"] = shown(facts["phone"])
-    if facts.get("site"):
-        given["site"] = facts["site"]
+    for plain_name in ("site", "words"):
+        if facts.get(plain_name):
+            given[plain_name] = facts[plain_name]
     address = facts.get("address")
     given["place"] = (
         ", ".join(part for part in (facts.get("site"), address) if part)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from scheduler.accounts import queries as accounts
 from scheduler.booking import queries as book
 from scheduler.booking import withdrawal
 from scheduler.booking.models import Appointment, Status
@@ -13,7 +14,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.core.timespan import day_span
-from scheduler.messaging import inbound, outbox
+from scheduler.messaging import inbound, outbox, reading
 from scheduler.messaging.models import InboundText, Message
 from scheduler.patients.models import Patient
 from scheduler.plans import approval
@@ -77,6 +78,8 @@ class Talk:
     newest: InboundText
     patient: Patient | None
     unread: int
+    assignee: str | None  # "staff:3"
+    assignee_name: str
 
 
 def to_call(*, now: datetime) -> list[Appointment]:
@@ -112,15 +115,29 @@ def to_clear() -> list[Errand]:
     return [_errand(t) for t in tasks.open_tasks(kinds=(clearance.TASK,))]
 
 
-def conversations(*, most: int = 60) -> list[Talk]:
-    """Return the conversations people began or answered: unread ones first, then the newest."""
+def conversations(*, of: str | None = None, most: int = 60) -> list[Talk]:
+    """Return the conversations people began or answered: unread ones first, then the newest.
+
+    Args:
+        of: Only those that this member of staff ("staff:3") looks after.
+    """
     newest: dict[str, InboundText] = {}
     unread: dict[str, int] = {}
     for text in db.session.scalars(select(InboundText).order_by(InboundText.id.desc()).limit(1000)):
         newest.setdefault(text.number, text)
         unread[text.number] = unread.get(text.number, 0) + (text.read_at is None)
+    looked_after = reading.assignees([*newest])
+    names = accounts.actor_names({*looked_after.values()})
     talks = [
-        Talk(text, _patient(text.patient_id), unread[number]) for number, text in newest.items()
+        Talk(
+            text,
+            _patient(text.patient_id),
+            unread[number],
+            who := looked_after.get(number),
+            names.get(who or "", ""),
+        )
+        for number, text in newest.items()
+        if of is None or looked_after.get(number) == of
     ]
     return sorted(talks, key=lambda t: (t.unread == 0, -t.newest.id))[:most]
 

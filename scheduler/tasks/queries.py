@@ -48,6 +48,15 @@ def open_about(topic: str) -> Sequence[Task]:
     ).all()
 
 
+def open_of(patient_id: int) -> Sequence[Task]:
+    """Return the open tasks about one patient, the most overdue first."""
+    return db.session.scalars(
+        select(Task)
+        .where(Task.patient_id == patient_id, Task.closed_at.is_(None))
+        .order_by(Task.due_at, Task.id)
+    ).all()
+
+
 def open_topics(kind: str) -> Sequence[str]:
     """Return the topics of every open task of one kind."""
     return db.session.scalars(

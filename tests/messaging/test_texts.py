@@ -23,6 +23,7 @@ FACTS = {
     "site": "Woburn",
     "phone": "+17815550134",
     "address": "1 Main Street, Woburn, MA 01801",
+    "words": "Please come in by the door at the back.",
     "visits": json.dumps(
         [
             ["2026-03-03T15:45:00+00:00", "America/New_York", "Woburn"],
@@ -46,8 +47,24 @@ def test_the_words_are_the_ones_that_were_looked_at(name: str, language: str) ->
     assert path.read_text(encoding="utf-8") == said + "\n"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_ready_answers_are_the_ones_that_were_looked_at(language: str) -> None:
+    said = []
+    for name in texts.ready():
+        words = texts.phrase(name, language, FACTS)
+        body = texts.render("answer", language, FACTS | {"words": words}, {}).body
+        assert lint.faults(body, template="answer", is_text=True) == []
+        said.append(f"{name.removeprefix('ready/')}: {words}")
+    path = SNAPSHOTS / f"ready.{language}.txt"
+
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        path.write_text("\n".join(said) + "\n", encoding="utf-8")
+
+    assert path.read_text(encoding="utf-8").splitlines() == said
+
+
 def test_no_picture_is_left_of_a_text_that_is_gone() -> None:
-    assert {path.stem.rsplit(".", 1)[0] for path in SNAPSHOTS.glob("*.txt")} == set(NAMES)
+    assert {path.stem.rsplit(".", 1)[0] for path in SNAPSHOTS.glob("*.txt")} == {*NAMES, "ready"}
 
 
 def _hardest() -> Iterator[dict[str, str]]:
@@ -95,7 +112,7 @@ def test_english_never_needs_the_long_alphabet(name: str) -> None:
 def test_every_text_has_a_translation_with_the_same_names(language: str) -> None:
     phrases = [f"phrases/{path.stem}" for path in (texts.FOLDER / "phrases").glob("*.txt")]
 
-    for name in [*NAMES, *phrases]:
+    for name in [*NAMES, *texts.ready(), *phrases]:
         english, translated = texts.shipped(name), texts.written(name, language)
         assert translated != english, name
         assert set(re.findall(r"\{\w+\}", translated)) == set(re.findall(r"\{\w+\}", english)), name

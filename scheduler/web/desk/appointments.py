@@ -128,6 +128,17 @@ def confirm(public_id: str) -> ResponseReturnValue:
     )
 
 
+@bp.post("/<string:public_id>/unconfirm")
+@requires(Act.BOOK)
+def unconfirm(public_id: str) -> ResponseReturnValue:
+    """Take a confirmation back, however long ago: a "1" may come from the wrong person."""
+    return _done(
+        public_id,
+        lambda a, actor, now: plans.unconfirm(a, actor=actor, now=now),
+        "It counts as not confirmed again.",
+    )
+
+
 @bp.post("/<string:public_id>/close")
 @requires(Act.BOOK)
 def close(public_id: str) -> ResponseReturnValue:
