@@ -8,7 +8,8 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.orm import aliased
 
 from scheduler.audit import service as audit
 from scheduler.core.db import db
@@ -178,6 +179,32 @@ def standing(patient: Patient) -> ConsentStanding:
     if granted is None:
         return ConsentStanding(Word.NEVER_ASKED, None, None, None)
     return ConsentStanding(Word.GRANTED, granted.at, granted.wording, granted.source)
+
+
+def textable() -> ColumnElement[bool]:
+    """Return, for a query of patients, who may be texted: `standing` of many in one question."""
+    stop = aliased(ConsentEntry)
+    undone = (
+        select(stop.id)
+        .where(
+            stop.number == ConsentEntry.number,
+            stop.act == ConsentAct.REVOKED,
+            or_(stop.id > ConsentEntry.id, ConsentEntry.source == UNVERIFIED),
+        )
+        .exists()
+    )
+    granted = (
+        select(ConsentEntry.id)
+        .where(
+            ConsentEntry.patient_id == Patient.id,
+            ConsentEntry.number == Patient.mobile,
+            ConsentEntry.purpose == PURPOSE,
+            ConsentEntry.act == ConsentAct.GRANTED,
+            ~undone,
+        )
+        .exists()
+    )
+    return and_(Patient.is_deceased.is_(False), granted)
 
 
 def is_stopped(number: str, *, for_patient: int | None = None) -> bool:

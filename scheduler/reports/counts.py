@@ -15,6 +15,7 @@ from scheduler.messaging import outbox
 from scheduler.messaging.models import InboundText
 from scheduler.patients.models import Patient, Standing
 from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, PlanState, VisitState
+from scheduler.reports import unreached
 from scheduler.tasks.models import Task
 from scheduler.treatment import clearance
 from scheduler.waitlist.models import WaitlistEntry
@@ -47,7 +48,8 @@ def waiting(*, now: datetime) -> Waiting:
     """
     found = db.session.execute(
         select(
-            _open_tasks(Task.kind == outbox.NOT_SENT).label("not_reached"),
+            _open_tasks(Task.kind == outbox.NOT_SENT, Task.patient_id.is_(None)).label("to_nobody"),
+            _count(Patient, unreached.wanted(now=now)).label("not_reached"),
             _open_tasks(Task.kind == clearance.TASK).label("to_clear"),
             _open_tasks(Task.kind == withdrawal.TASK).label("lost_their_place"),
             _open_tasks(Task.kind.not_in((outbox.NOT_SENT, clearance.TASK, withdrawal.TASK))).label(
@@ -70,7 +72,7 @@ def waiting(*, now: datetime) -> Waiting:
     ).one()
     return Waiting(
         to_call=found.to_call,
-        not_reached=found.not_reached,
+        not_reached=found.not_reached + found.to_nobody,
         to_replace=withdrawal.count_waiting(now=now) if found.lost_their_place else 0,
         tasks=found.tasks,
         inbox=found.inbox,
@@ -88,8 +90,8 @@ def _count(table: type[Model], *wanted: ColumnElement[bool]) -> ScalarSelect[int
     return select(func.count()).select_from(table).where(*wanted).scalar_subquery()
 
 
-def _open_tasks(kind: ColumnElement[bool]) -> ScalarSelect[int]:
-    return _count(Task, Task.closed_at.is_(None), kind)
+def _open_tasks(*wanted: ColumnElement[bool]) -> ScalarSelect[int]:
+    return _count(Task, Task.closed_at.is_(None), *wanted)
 
 
 def _chats() -> ScalarSelect[int]:

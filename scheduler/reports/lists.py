@@ -27,7 +27,7 @@ CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
 
 #: What a task of each kind asks for, and the ways it usually ends.
 TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "change-asked": ("Asked by text for another time", ("Called and moved", "Keeps the time")),
+    "change-asked": ("Asked for another time", ("Called and moved", "Keeps the time")),
     inbound.UNCLEAR: ("Sent a text we did not understand", ("Answered", "Nothing to do")),
     inbound.EMERGENCY: ("May be in danger: call now", ("Called", "Called 911 for them")),
     inbound.STOPPED: ("Said stop: must be called from now on", ("Noted", "Called")),
@@ -100,8 +100,12 @@ def to_call(*, now: datetime) -> list[Appointment]:
 
 
 def not_reached() -> list[Errand]:
-    """Return the messages that did not arrive and that nobody has dealt with, oldest first."""
-    return [_errand(t) for t in tasks.open_tasks(kinds=(outbox.NOT_SENT,))]
+    """Return the messages to nobody we know that did not arrive, oldest first.
+
+    Whom we know is on the list of people to call, see reports.unreached.
+    """
+    unsent = tasks.open_tasks(kinds=(outbox.NOT_SENT,))
+    return [_errand(t) for t in unsent if t.patient_id is None]
 
 
 def other_tasks() -> list[Errand]:

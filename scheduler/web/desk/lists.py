@@ -3,16 +3,19 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from scheduler.accounts import queries as accounts
 from scheduler.accounts.rules import Act
+from scheduler.booking import queries as book
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
-from scheduler.core.db import transaction
+from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.messaging import consent
 from scheduler.patients import queries as patients
 from scheduler.patients.models import Patient
+from scheduler.plans import calling
 from scheduler.reports import board as boards
-from scheduler.reports import lists
+from scheduler.reports import lists, unreached
 from scheduler.tasks import service as tasks
 from scheduler.web import login
 from scheduler.web.desk import looks
@@ -41,8 +44,47 @@ def to_call() -> ResponseReturnValue:
 
 @bp.get("/not-reached")
 def not_reached() -> ResponseReturnValue:
-    """Show messages that did not arrive."""
-    page = _errands("Not reached", lists.not_reached(), "Every message has found its way.")
+    """Show who has not been reached and is to be called today."""
+    return _to_reach()
+
+
+@bp.post("/not-reached/<string:public_id>")
+@requires(Act.BOOK)
+def note_call(public_id: str) -> ResponseReturnValue:
+    """Note what came of calling somebody who was not reached."""
+    try:
+        said = request.form.get("answer", "")
+        if said not in {answer.value for answer in calling.Answer}:
+            raise Invalid("Choose what came of the call.")
+        with transaction():
+            calling.note_call(
+                patients.by_public_id(public_id),
+                [book.by_public_id(key) for key in request.form.getlist("visit")[:20]],
+                calling.Answer(said),
+                actor=login.me().actor,
+                now=clock.now(),
+            )
+    except Refusal as refusal:
+        return _to_reach(refusal, public_id), refusal.status
+    say("Noted.")
+    return redirect(url_for(".not_reached"), code=303)
+
+
+def _to_reach(refusal: Refusal | None = None, of: str = "") -> str:
+    now = clock.now()
+    let_go()
+    people = unreached.people(now=now)
+    page = render_template(
+        "desk/not_reached.html",
+        people=people,
+        errands=lists.not_reached(),
+        answers=calling.WORDS,
+        names=accounts.actor_names({str(t.closed_by) for row in people for t in row.tried}),
+        services={c: s.name for c, s in clinic_supply.current().services.items()},
+        refusal=refusal,
+        of=of,
+        zone=next(iter(clinic_supply.current().sites.values())).zone,
+    )
     return _looked_at(page, "not-reached")
 
 
