@@ -32,6 +32,7 @@ from scheduler.cli import demo, schema
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db, transaction
 from scheduler.messaging import beats
+from scheduler.messaging.models import InboundText
 from scheduler.patients.links import mint_link
 from tests.support import chromium, databases, png
 
@@ -70,6 +71,7 @@ DESK = {
     "patient": "{patient}",
     "patient-edit": "{patient}/edit",
     "inbox": "/desk/inbox",
+    "conversation": "{conversation}",
     "to-call": "/desk/to-call",
     "not-reached": "/desk/not-reached",
     "tasks": "/desk/tasks",
@@ -209,6 +211,7 @@ def _fill(database: str, address: str) -> dict[str, str]:
             found = {
                 "link": f"/my/{token}",
                 "appointment": f"/desk/appointments/{visit.public_id}",
+                "conversation": f"/desk/inbox/{db.session.query(InboundText.id).limit(1).scalar()}",
                 "patient": f"/desk/patients/{visit.patient.public_id}",
             }
         db.engine.dispose()

@@ -30,6 +30,7 @@ from scheduler.cli import schema
 from scheduler.clinic import queries as sites
 from scheduler.clinic import service as clinic
 from scheduler.clinic import standard
+from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Resource, ResourceKind, ServiceCode, Site
 from scheduler.core import clock
 from scheduler.core.db import db, transaction
@@ -514,7 +515,9 @@ class _Story:
                 now=moment,
                 audience=Audience.DESK,
             )
-            for offer in sorted(free, key=lambda o: (abs(o.starts_at - wanted), o.starts_at))[:3]:
+            notice = clinic_supply.current().services[code].notice
+            usual = [o for o in free if o.starts_at >= moment + notice]
+            for offer in sorted(usual, key=lambda o: (abs(o.starts_at - wanted), o.starts_at))[:3]:
                 try:
                     with db.session.begin_nested():
                         return plans.book(

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from scheduler.booking.models import Appointment
 from scheduler.core.db import db
+from scheduler.jobs import answer
 from scheduler.plans import service as plans
 from tests import make
 from tests.browser.conftest import OpenPage, faults
@@ -197,8 +198,13 @@ def test_the_slash_key_finds(desk_page: OpenPage) -> None:
 
 
 def test_pages_are_accessible_and_never_wider_than_the_screen(
-    desk_page: OpenPage, app: Flask
+    desk_page: OpenPage, app: Flask, keep: Keep, clock: StoppedClock
 ) -> None:
+    with keep():
+        wrote = answer.take_in(
+            provider_ref="SM1", number="+17815550111", body="Is there parking?", now=clock()
+        )
+    assert wrote is not None
     with app.app_context():
         ana = db.session.scalars(
             select(Appointment).where(Appointment.patient.has(given_name="Ana"))
@@ -212,6 +218,8 @@ def test_pages_are_accessible_and_never_wider_than_the_screen(
             "/desk/tasks",
             "/desk/new-people",
             "/desk/inbox",
+            f"/desk/inbox/{wrote.text_id}",
+            f"/desk/inbox/{wrote.text_id}?ready=will-call",
             "/desk/patients",
             f"/desk/patients/{ana.patient.public_id}",
             f"/desk/patients/{ana.patient.public_id}/edit",
