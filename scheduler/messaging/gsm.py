@@ -62,3 +62,8 @@ def _bare(letter: str) -> str:
     parts = unicodedata.normalize("NFKD", letter)
     bare = "".join(c for c in parts if not unicodedata.combining(c))
     return bare if all(c in _BASIC or c in _EXTENDED for c in bare) else letter
+
+
+def long_letters(text: str) -> str:
+    """Return the letters of `text` that the short alphabet lacks, each once: they cost parts."""
+    return " ".join(dict.fromkeys(c for c in text if c not in _BASIC and c not in _EXTENDED))

@@ -96,6 +96,24 @@ class Conversation(Model):
     assigned_by: Mapped[str]
 
 
+class TextVersion(Model):
+    """The clinic's own words for a message; append only, the newest of a text is in force.
+
+    `after_id` is the version it replaces, 0 for the shipped words: two cannot replace the same.
+    """
+
+    __tablename__ = "text_version"
+    __table_args__ = (UniqueConstraint("template", "language", "after_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    template: Mapped[str]  # "visit-booked"
+    language: Mapped[str]
+    after_id: Mapped[int]
+    words: Mapped[str | None]  # None: the shipped words again
+    author: Mapped[str]
+    at: Mapped[datetime]
+
+
 class ConsentEntry(Model):
     """One line of the consent ledger; append only, the newest line of a number decides.
 

@@ -26,7 +26,7 @@ from scheduler.core import tokens
 from scheduler.core.db import db, insert_rows, table_of
 from scheduler.core.sealed import keyring
 from scheduler.core.timespan import instant
-from scheduler.messaging import consent, gsm, lint, rules, texts
+from scheduler.messaging import consent, gsm, lint, rules, texts, versions
 from scheduler.messaging.models import DeliveryReport, InboundText, Message
 from scheduler.messaging.rules import Drop, MessageView, Send, Trouble, Verdict, Wait
 from scheduler.messaging.states import Channel, State
@@ -427,7 +427,7 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
         Unfit: the words break a rule of lint.py.
     """
     template = verdict.template or message.template
-    words = texts.render(template, message.language, verdict.facts, verdict.links)
+    words = versions.render(template, message.language, verdict.facts, verdict.links)
     is_text = message.channel is Channel.SMS
     wrong = lint.faults(
         words.body,

@@ -116,8 +116,11 @@ def version(template: str, language: str) -> str:
     """Return which wording this is: the first of its hash, so that a change shows in the row."""
     if template in CHOSEN_LATE:
         return "late"
-    text = written(template, language)
-    return "shipped:" + hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"shipped:{_print(written(template, language))}"
+
+
+def _print(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def when(moment: datetime, zone: ZoneInfo, language: str) -> str:
@@ -140,28 +143,32 @@ def phrase(name: str, language: str, facts: Mapping[str, str]) -> str:
 
 
 def render(
-    template: str, language: str, facts: Mapping[str, str], links: Mapping[str, str]
+    template: str,
+    language: str,
+    facts: Mapping[str, str],
+    links: Mapping[str, str],
+    *,
+    words: str | None = None,
 ) -> Words:
-    """Put facts and links into the words.
+    """Put facts and links into the shipped words, or into others given for them.
 
     Raises:
         NoSuchText: there is no such text.
         Unfinished: the text names something that facts and links do not give.
     """
-    text = written(template, language)
+    text = words or written(template, language)
+    named = version(template, language) if words is None else f"own:{_print(words)}"
     given = _given(language, facts)
     visits = json.loads(facts["visits"]) if facts.get("visits") else []
     for shown_visits in range(len(visits), 0, -1):
         given["dates"] = _dates(visits, shown_visits, language)
-        words = _finish(template, language, text, given, links)
-        if words.subject or cost(words.body).parts <= MOST_PARTS:
-            return words
-    return _finish(template, language, text, given, links)
+        made = _finish(named, text, given, links)
+        if made.subject or cost(made.body).parts <= MOST_PARTS:
+            return made
+    return _finish(named, text, given, links)
 
 
-def _finish(
-    template: str, language: str, text: str, given: Mapping[str, str], links: Mapping[str, str]
-) -> Words:
+def _finish(named: str, text: str, given: Mapping[str, str], links: Mapping[str, str]) -> Words:
     head, _, rest = text.partition("\n\n")
     has_subject = head.startswith("Subject: ")
     subject = _fill(head.removeprefix("Subject: "), given) if has_subject else None
@@ -172,7 +179,7 @@ def _finish(
     full, kept = (re.sub(r"(?<=\w)\.\.(?=\s|$)", ".", words) for words in (full, kept))
     if not has_subject:
         full, kept = fit(full), fit(kept)
-    return Words(subject, full, kept, version(template, language))
+    return Words(subject, full, kept, named)
 
 
 def _dates(visits: list[list[str]], count: int, language: str) -> str:

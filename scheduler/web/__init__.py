@@ -26,6 +26,7 @@ from scheduler.web.desk import (
     supply,
     supply_people,
     supply_terms,
+    texts,
     waitlist,
 )
 from scheduler.web.feeds import patient as patient_feed
@@ -66,6 +67,7 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
         (supply.bp, guards.supply_keeper),
         (supply_people.bp, guards.supply_keeper),
         (supply_terms.bp, guards.supply_keeper),
+        (texts.bp, guards.texts_keeper),
         *demo,
     ]
 

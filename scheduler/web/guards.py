@@ -111,6 +111,14 @@ def supply_keeper() -> ResponseReturnValue | None:
     return answered
 
 
+def texts_keeper() -> ResponseReturnValue | None:
+    """Let staff in who may change what messages say."""
+    answered = signed_in()
+    if answered is None:
+        insist(Act.CHANGE_TEXTS)
+    return answered
+
+
 def requires(act: Act) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let only those whose role gives them `act` reach a view of a guarded blueprint.
 

@@ -36,6 +36,8 @@ def rooms(config: Config) -> list[tuple[str, list[Room]]]:
     demo = [Room("Simulated phone", "desk_phone.numbers")] if config.is_demo else []
     keeps = login.me().may(Act.CHANGE_SUPPLY)
     keeping = [Room("Supply", "desk_supply.overview")] if keeps else []
+    if login.me().may(Act.CHANGE_TEXTS):
+        keeping.append(Room("Texts", "desk_texts.overview"))
     return [
         (
             "",
