@@ -40,6 +40,7 @@ MEANING: Mapping[str, str] = {
     "phone": "the number to call",
     "link": "the private link",
     "dates": "every date that stands",
+    "until": "how long an offered time is kept",
 }
 _ALWAYS = frozenset({"clinic", "phone"})
 _MUST_STAY = frozenset({"when", "dates", "site"})
@@ -280,6 +281,7 @@ def _facts() -> Iterator[tuple[Site, dict[str, str]]]:
                     "address": site.address,
                     "phone": site.phone,
                     "visits": json.dumps(visits),
+                    "until": (moment + timedelta(hours=2)).isoformat(),
                     "words": "Please come in by the door at the back.",
                 },
             )

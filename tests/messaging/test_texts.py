@@ -101,6 +101,18 @@ def test_no_text_says_too_much_or_takes_more_than_two_parts(name: str, language:
         assert wrong == []
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_holds_no_link_and_no_list_takes_one_part_of_the_short_alphabet(language: str) -> None:
+    for name in NAMES:
+        text = texts.written(name, language)
+        if re.search(r"\{(link|dates|words)\}|^Subject: ", text):
+            continue
+        for facts in _hardest():
+            body = texts.render(name, language, facts, {}).body
+            cost = gsm.cost(body)
+            assert cost.parts == 1 or not cost.is_short_alphabet, body
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_english_never_needs_the_long_alphabet(name: str) -> None:
     words = texts.render(name, "en", FACTS, {"link": LINK})

@@ -36,6 +36,8 @@ TITLES = {
     "visit-reinstated": "A visit is on again",
     "dates": "Several dates at once",
     "all-cancelled": "Everything is off",
+    "call-offer": "A sooner time for a call is offered",
+    "visit-offer": "A sooner time for a visit is offered",
     "confirmed": "Answer to 1",
     "change-asked": "Answer to 2",
     "unclear": "Answer to what we do not understand",
