@@ -96,7 +96,7 @@ def _counts(
     until: datetime,
     *,
     now: datetime,
-    but_appointment: int | None = None,
+    but_appointment: int | Collection[int] | None = None,
     but_hold: int | None = None,
 ) -> list[ColumnElement[bool]]:
     """Return which claims count on these lanes in a span.
@@ -112,7 +112,8 @@ def _counts(
         or_(Claim.hold_id.is_(None), Claim.hold_id.not_in(over)),
     ]
     if but_appointment is not None:
-        wanted.append(or_(Claim.appointment_id.is_(None), Claim.appointment_id != but_appointment))
+        without = [but_appointment] if isinstance(but_appointment, int) else list(but_appointment)
+        wanted.append(or_(Claim.appointment_id.is_(None), Claim.appointment_id.not_in(without)))
     if but_hold is not None:
         wanted.append(or_(Claim.hold_id.is_(None), Claim.hold_id != but_hold))
     return wanted
@@ -135,7 +136,7 @@ def taken_steps(
     until: datetime,
     *,
     now: datetime,
-    but_appointment: int | None = None,
+    but_appointment: int | Collection[int] | None = None,
     but_hold: int | None = None,
 ) -> dict[int, list[Run]]:
     """Return what `busy_claims` returns as bare numbers, for weeks at a time.
@@ -404,7 +405,7 @@ def rooms(
     *,
     now: datetime,
     patient_lane: int | None = None,
-    but_appointment: int | None = None,
+    but_appointment: int | Collection[int] | None = None,
     but_hold: int | None = None,
 ) -> list[Room]:
     """Return what `room` does for each site with its own span: one query for all of them."""
@@ -465,7 +466,7 @@ def find(
     parts: Collection[PartOfDay] = (),
     person_id: int | None = None,
     patient_lane: int | None = None,
-    but_appointment: int | None = None,
+    but_appointment: int | Collection[int] | None = None,
     but_hold: int | None = None,
 ) -> list[Offer]:
     """Return every start that could be booked in [since, until), in order of time, then site.
@@ -478,6 +479,7 @@ def find(
         parts: Only in these parts of the day, by the clock on each site's wall.
         person_id: Only with this member of staff.
         patient_lane: Only when this patient is nowhere else.
+        but_appointment: As if this appointment, or these, were not there.
     """
     offers: list[Offer] = []
     for free, offering, starts in _looks(
@@ -608,7 +610,7 @@ def _looks(
     parts: Collection[PartOfDay],
     person_id: int | None,
     patient_lane: int | None,
-    but_appointment: int | None,
+    but_appointment: int | Collection[int] | None,
     but_hold: int | None,
 ) -> Iterator[tuple[Room, Offering, int]]:
     """Yield, by site and service in order, the free time and the starts in it to be offered."""

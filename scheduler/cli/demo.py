@@ -49,7 +49,15 @@ from scheduler.messaging.senders.simulated import (
 from scheduler.messaging.states import Channel
 from scheduler.patients import service as patients
 from scheduler.patients.models import Pain, PainSince, Patient
-from scheduler.plans import approval, followups, library, protocol, scheduling, waiting
+from scheduler.plans import (
+    approval,
+    changes,
+    followups,
+    library,
+    protocol,
+    scheduling,
+    waiting,
+)
 from scheduler.plans import service as plans
 from scheduler.plans.models import Impression, Plan
 from scheduler.plans.scheduling import Choice
@@ -756,7 +764,7 @@ class _Story:
         def act(moment: datetime) -> None:
             with transaction():
                 plan = db.session.get_one(Plan, plan_id)
-                approval.cease(
+                changes.cease(
                     plan,
                     self._doctor(),
                     reason="They are well and wish to stop here.",

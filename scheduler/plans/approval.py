@@ -21,11 +21,10 @@ from scheduler.core.db import db
 from scheduler.core.errors import Invalid
 from scheduler.core.tokens import public_id
 from scheduler.patients.models import Pain, Patient
-from scheduler.plans import followups, library, pencils, rules, safety, visits
+from scheduler.plans import followups, library, pencils, rules, safety
 from scheduler.plans.errors import DraftBlocked, MayNotSign, PlanOvertaken, WrongPlanState
 from scheduler.plans.models import (
     OPEN,
-    SIGNED,
     Assessment,
     FollowUp,
     Impression,
@@ -377,9 +376,7 @@ def propose(
     else:
         touch(plan, "proposed anew", actor=actor, now=now)
         plan.assessment_id, plan.protocol_id = assessment.id, row.id
-    _add_version(
-        plan, proposal, override.reason.strip() if override else None, actor=actor, now=now
-    )
+    add_version(plan, proposal, override.reason.strip() if override else None, actor=actor, now=now)
     note(plan, "plan.proposed", actor=actor, now=now, row=proposal.row_id)
     if override is not None:
         tasks.close_by_event(
@@ -453,7 +450,7 @@ def change(
     _check_length(phases)
     _refuse_blocked(plan)
     changed = replace(before, act=act, phases=tuple(phases))
-    _add_version(plan, changed, words, actor=f"staff:{signer.id}", now=now)
+    add_version(plan, changed, words, actor=f"staff:{signer.id}", now=now)
     return _sign(plan, signer, Verdict.CHANGED, words, now=now)
 
 
@@ -466,35 +463,6 @@ def decline(plan: Plan, signer: Staff, *, reason: str, version: int, now: dateti
     """
     _ready_to_sign(plan, signer, version=version, now=now)
     return _sign(plan, signer, Verdict.DECLINED, _said(reason), now=now)
-
-
-def cease(plan: Plan, signer: Staff, *, reason: str, version: int, now: datetime) -> Plan:
-    """End a signed plan before its time: visits ahead are called off, past ones stay.
-
-    Raises:
-        Invalid, MayNotSign, PlanOvertaken: as for `decline`.
-        WrongPlanState: it does not run.
-    """
-    words = _said(reason)
-    _may_sign(signer)
-    _lock_plan(plan, version=version)
-    if plan.state not in SIGNED:
-        raise WrongPlanState("This plan does not run.")
-    actor = f"staff:{signer.id}"
-    for visit in plan.visits:
-        if visit.state is VisitState.BOOKED and visit.appointment is not None:
-            appointment = visit.appointment
-            if appointment.status is not Status.BOOKED:
-                continue
-            visits.unlink(visit, "The plan was ended.")
-            booking.cancel(appointment, actor=actor, now=now)
-        if visit.state is VisitState.TO_PLACE:
-            visit.state, visit.reason = VisitState.OMITTED, "The plan was ended."
-    _add_version(plan, proposal_of(plan), words, actor=actor, now=now)
-    plan.state = PlanState.CEASED
-    touch(plan, "ended", actor=actor, now=now)
-    note(plan, "plan.ceased", actor=actor, now=now)
-    return plan
 
 
 def _assess(
@@ -692,9 +660,10 @@ def _check_length(phases: Sequence[Phase]) -> None:
         raise Invalid("Plan at most two years before the next look.", field="count")
 
 
-def _add_version(
+def add_version(
     plan: Plan, proposal: Proposal, reason: str | None, *, actor: str, now: datetime
 ) -> PlanVersion:
+    """Append a version to a plan: what it says from now on, and why."""
     newest = db.session.scalar(
         select(PlanVersion.number)
         .where(PlanVersion.plan_id == plan.id)

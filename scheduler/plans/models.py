@@ -210,6 +210,61 @@ class PlanVersion(Model):
 
     plan: Mapped[Plan] = relationship(back_populates="versions")
     signature: Mapped["PlanSignature | None"] = relationship(back_populates="plan_version")
+    change: Mapped["PlanChange | None"] = relationship(back_populates="plan_version")
+
+
+class ChangeAct(enum.StrEnum):
+    """What may be done to a plan that runs."""
+
+    DEFER = "defer"  # a visit later, those after it moving along
+    CARRY = "carry-forward"  # each visit takes the next one's date; one is added at the end
+    OMIT = "omit"  # one visit less
+    RESPACE = "re-space"  # other days between, from a visit on
+    CEASE = "cease"  # no more visits
+    GO_ON = "go-on"  # after a review: the next part of the plan
+    COMPLETE = "complete"  # after a review: it has run its course
+
+
+class PlanChange(Model):
+    """What a version of a running plan did to its visits. Append only, one a version."""
+
+    __tablename__ = "plan_change"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    plan_version_id: Mapped[int] = mapped_column(ForeignKey("plan_version.id"), unique=True)
+    act: Mapped[ChangeAct] = mapped_column(word(ChangeAct))
+    visits: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # see changes.as_recorded()
+
+    plan_version: Mapped[PlanVersion] = relationship(back_populates="change")
+
+
+class PlanWishes(Model):
+    """What suits the patient of a plan: days, part of the day, site. The newest stands."""
+
+    __tablename__ = "plan_wishes"
+
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"), primary_key=True)
+    wishes: Mapped[dict[str, Any]] = mapped_column(JSON)  # scheduling.Preferences as plain values
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[str]
+
+
+class ReliefReport(Model):
+    """How long relief lasted after an infusion, as the patient says. Append only; newest counts."""
+
+    __tablename__ = "relief_report"
+    __table_args__ = (
+        CheckConstraint("days BETWEEN 0 AND 366", name="days_of_a_year"),
+        Index("ix_relief_report_patient_id_appointment_id", "patient_id", "appointment_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_id: Mapped[int] = mapped_column(ForeignKey("patient.id"))
+    appointment_id: Mapped[int] = mapped_column(ForeignKey("appointment.id"))
+    days: Mapped[int]
+    holds: Mapped[bool]  # and it still does
+    recorded_by: Mapped[str]
+    recorded_at: Mapped[datetime]
 
 
 class Verdict(enum.StrEnum):

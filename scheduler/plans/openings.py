@@ -3,7 +3,7 @@
 Asks the book alone: no patient, plan or protocol has to be there yet.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import accumulate
@@ -87,6 +87,7 @@ def openings(
     parts: Collection[PartOfDay] = (),
     person_id: int | None = None,
     patient_lane: int | None = None,
+    suits: Callable[[Start], bool] = lambda _: True,
 ) -> Openings:
     """Return, for each day a series could begin on, how many of its visits could be booked.
 
@@ -99,6 +100,7 @@ def openings(
         home_site_id: The site that is preferred; the first of `site_ids` when left out.
         usual: The time of day that is preferred, on the wall clock.
         min_hours: Between two visits, on the wall clock.
+        suits: Whether a free start is one the patient could come to.
 
     Raises:
         Invalid: a pace that cannot be, or too many visits.
@@ -123,7 +125,8 @@ def openings(
     free: dict[int, list[Start]] = {}
     for offer in found:
         start = Start.on_wall(offer.starts_at, offer.site_id, sites[offer.site_id].zone)
-        free.setdefault(start.day, []).append(start)
+        if suits(start):
+            free.setdefault(start.day, []).append(start)
     wishes = Wishes(
         home_site_id=home_site_id or site_ids[0],
         minute=usual.hour * 60 + usual.minute,

@@ -3,7 +3,8 @@
 A visit's candidates are the starts that are free inside its window, at any site. Hard: days
 between neighbours within the visit's bounds, and the least hours between two visits on the wall
 clock. Soft: distance from the ideal day, uneven spacing, another weekday where weeks are the
-measure, another time of day, another site. All costs are whole numbers, so "optimal" is exact.
+measure, another time of day, another site, the hours at which the chairs are full, another time
+than the one that stands. All costs are whole numbers, so "optimal" is exact.
 
 The cost of a series is a sum over visits and over neighbours, so the best way to reach each
 candidate is enough to know (Bellman). Between two days the time of day costs its distance in
@@ -22,6 +23,8 @@ WEEKDAY = 240  # another weekday than the visit before, where the target is whol
 NOT_HOME = 300  # at the site that is not the patient's
 SITE_CHANGE = 480  # at another site than the visit before
 UNWISHED_DAY = 400  # on a weekday the patient would rather not
+PEAK = 12  # for each tenth of the chairs that are taken at that time already
+MOVED = 10_000  # at another time than the patient was told: only for what cannot be helped
 # One for each minute the time of day differs from the visit before, or from the usual time.
 LEFT_OUT = 10**9  # more than any series can cost: place as many as can be placed
 DAY = 1440
@@ -35,12 +38,16 @@ class Start:
     site_id: int
     day: int = field(compare=False)  # ordinal of the local date
     minute: int = field(compare=False)  # of the local day
+    crowd: int = field(compare=False, default=0)  # tenths of the chairs taken at that time
 
     @classmethod
-    def on_wall(cls, moment: datetime, site_id: int, zone: ZoneInfo) -> "Start":
-        """Return a moment as the clock on the site's wall shows it."""
+    def on_wall(
+        cls, moment: datetime, site_id: int, zone: ZoneInfo, *, free: int = 1, of: int = 1
+    ) -> "Start":
+        """Return a moment as the clock on the site's wall shows it; `free` of `of` chairs are."""
         local = moment.astimezone(zone)
-        return cls(moment, site_id, local.toordinal(), local.hour * 60 + local.minute)
+        minute = local.hour * 60 + local.minute
+        return cls(moment, site_id, local.toordinal(), minute, 10 * (of - free) // max(of, 1))
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Visit:
     max_days: int
     starts: tuple[Start, ...]
     is_fixed: bool = False  # booked or held: its one start stays
+    stands: Start | None = None  # where it is booked, when it may be moved
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,9 @@ def unary(visit: Visit, start: Start, wishes: Wishes) -> int:
     cost += NOT_HOME * (start.site_id != wishes.home_site_id)
     if wishes.weekdays and (start.day - 1) % 7 not in wishes.weekdays:
         cost += UNWISHED_DAY
-    return cost
+    if visit.stands is not None and start != visit.stands:
+        cost += MOVED
+    return cost + PEAK * start.crowd
 
 
 def pairwise(before: Start, after: Start, target_days: int) -> int:

@@ -1,9 +1,10 @@
 """All visits of a plan at once: a preview of the best dates, then one act that books them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from sqlalchemy import select
 
@@ -17,10 +18,10 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
-from scheduler.core.timespan import PartOfDay
 from scheduler.plans import (
     approval,
     followups,
+    openings,
     optimiser,
     pencils,
     rules,
@@ -33,6 +34,7 @@ from scheduler.plans.models import (
     Plan,
     PlannedVisit,
     PlanState,
+    PlanWishes,
     VisitState,
 )
 from scheduler.plans.optimiser import Start, Visit, Wishes
@@ -40,22 +42,63 @@ from scheduler.plans.protocol import Act
 from scheduler.treatment.chair import Override
 
 TAKEN = "The time that was chosen is taken. This is the next best."
-#: What "afternoon" means to a patient who cannot come in the morning.
-PARTS = {
-    "morning": (PartOfDay.MORNING,),
-    "afternoon": (PartOfDay.AFTERNOON, PartOfDay.EVENING),
-}
+#: From then on it is afternoon, to a patient who cannot come in the morning.
+NOON = 12 * 60
+PARTS = ("morning", "afternoon")
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """What the patient would like. Hard: the days and part of day they can, dates they cannot."""
+    """What suits the patient. Wished: weekdays and site. Demanded: all the rest."""
 
     weekdays: frozenset[int] = frozenset()  # Monday is 0; wished for, not demanded
+    can: frozenset[int] = frozenset()  # the weekdays on which they can come; empty: any
+    escort: frozenset[int] = frozenset()  # on which somebody can take them home; empty: any
     part: str | None = None  # "morning" or "afternoon": only then
     blocked: frozenset[date] = frozenset()  # never on these days
     site_id: int | None = None  # rather there; the plan's site otherwise
     only_site: bool = False  # and nowhere else
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {
+            "weekdays": sorted(self.weekdays),
+            "can": sorted(self.can),
+            "escort": sorted(self.escort),
+            "part": self.part,
+            "blocked": sorted(day.isoformat() for day in self.blocked),
+            "site_id": self.site_id,
+            "only_site": self.only_site,
+        }
+
+    @classmethod
+    def restored(cls, data: Mapping[str, Any]) -> "Preferences":
+        """Return them from what was stored."""
+        return cls(
+            weekdays=frozenset(data["weekdays"]),
+            can=frozenset(data["can"]),
+            escort=frozenset(data["escort"]),
+            part=data["part"],
+            blocked=frozenset(date.fromisoformat(day) for day in data["blocked"]),
+            site_id=data["site_id"],
+            only_site=data["only_site"],
+        )
+
+    def barred(self, start: Start) -> frozenset[str]:
+        """Return, in words, what keeps them from a free start; empty when nothing does."""
+        weekday = (start.day - 1) % 7
+        found = set()
+        if date.fromordinal(start.day) in self.blocked:
+            found.add("the days on which they cannot come")
+        if self.can and weekday not in self.can:
+            found.add("the weekdays on which they can come")
+        if self.escort and weekday not in self.escort:
+            found.add("their escort's days")
+        if self.part and (start.minute < NOON) != (self.part == "morning"):
+            found.add("the part of the day they can come")
+        if self.only_site and start.site_id != self.site_id:
+            found.add("the one clinic they can come to")
+        return frozenset(found)
 
 
 @dataclass(frozen=True)
@@ -86,6 +129,7 @@ class PreviewRow:
     latest: datetime
     spot: Spot | None
     days_since: int | None  # since the visit before, in calendar days
+    days_until: int | None  # until the visit after
     is_booked: bool
     is_chosen: bool  # by a person, not by the arithmetic
     is_pencilled: bool  # kept for them since before the chat
@@ -122,7 +166,7 @@ class Scheduled:
 
 
 @dataclass(frozen=True)
-class _Slot:
+class Slot:
     """A visit to be shown: a row of the plan, or a window of a draft."""
 
     number: int
@@ -134,6 +178,7 @@ class _Slot:
     target_days: int
     max_days: int
     booked: Appointment | None
+    stands: Spot | None = None  # booked there, but it may be moved
 
 
 def preview(
@@ -145,46 +190,152 @@ def preview(
 ) -> Preview:
     """Return the best dates for every visit not yet booked, with the next best three of each.
 
-    Dates pencilled in before the chat come first where they fit, unless other wishes are made.
+    Dates pencilled in before the chat come first where they fit and suit.
 
     Args:
         chosen: Dates a person picked, by visit number; the others are placed around them.
     """
-    wish = prefer or Preferences()
-    slots = _slots(plan, now=now)
-    kept = _pencilled(plan, slots, now=now) if wish == Preferences() else {}
-    own = {(c.site_id, c.starts_at) for c in kept.values()}
+    wish = prefer or preferences(plan)
+    slots = slots_of(plan, now=now)
+    pencilled = _pencilled(plan, slots, now=now)
+    own = set(pencilled.values())
+    sites = clinic_supply.current().sites
+    suit = {
+        n: spot
+        for n, spot in pencilled.items()
+        if not wish.barred(start_of(spot.starts_at, sites[spot.site_id]))
+    }
     picked = {
         n: c
         for n, c in (chosen or {}).items()
-        if (c.site_id, c.starts_at) in own or _is_free(plan, c, now=now)
+        if Spot(c.starts_at, c.site_id) in own or is_free(plan, c, now=now)
     }
+    placed = place(
+        plan,
+        [replace(s, stands=suit.get(s.number)) for s in slots],
+        wish,
+        picked,
+        now=now,
+        own=own,
+    )
     gone = set(chosen or {}) - set(picked)
-    wishes = _wishes(plan, wish)
+    rows = [replace(r, reason=TAKEN) if r.number in gone else r for r in placed]
+    rows = [replace(r, is_pencilled=not r.is_booked and r.spot in own) for r in rows]
+    return Preview(tuple(rows), _review(plan, now=now), plan.version)
+
+
+def preferences(plan: Plan) -> Preferences:
+    """Return what suits the patient, as it was last kept."""
+    row = db.session.get(PlanWishes, plan.id)
+    return Preferences.restored(row.wishes) if row else Preferences()
+
+
+def keep_preferences(plan: Plan, prefer: Preferences, *, actor: str, now: datetime) -> None:
+    """Keep what suits the patient: for previews, offers and whatever is placed anew."""
+    row = db.session.get(PlanWishes, plan.id, with_for_update=True)
+    if row is None:
+        row = PlanWishes(plan_id=plan.id)
+        db.session.add(row)
+    row.wishes, row.changed_at, row.changed_by = prefer.as_data(), now, actor
+    db.session.flush()
+    approval.note(plan, "plan.wishes", actor=actor, now=now)
+
+
+def place(
+    plan: Plan,
+    slots: Sequence[Slot],
+    prefer: Preferences,
+    picked: Mapping[int, Choice],
+    *,
+    now: datetime,
+    but: Collection[int] = (),
+    own: Collection[Spot] = (),
+) -> list[PreviewRow]:
+    """Place visits exactly, around what is picked or stands; the next best three of each.
+
+    Args:
+        picked: Dates a person chose, by visit number; they are free.
+        but: Appointments that are to move or go: as if they were not there.
+        own: Times that are kept for this patient: theirs to use.
+    """
+    wishes = wishes_of(plan, prefer)
     sites = clinic_supply.current().sites
-    free = _free(plan, slots, wish, now=now)
-    free = sorted({*free, *(_start(c.starts_at, sites[c.site_id]) for c in kept.values())})
-    first = kept | picked
-    series_visits = [_visit(s, first.get(s.number), free, sites, plan.site_id) for s in slots]
+    kept = {start_of(spot.starts_at, sites[spot.site_id]) for spot in own}
+    everything = sorted({*free_starts(plan, slots, now=now, but=but), *kept})
+    free = [s for s in everything if not prefer.barred(s)]
+    series_visits = [visit_of(s, picked.get(s.number), free, sites, plan.site_id) for s in slots]
     series = optimiser.place(series_visits, wishes)
-    if kept and series.placed < len(slots):  # what was picked leaves no room for all of them
-        series_visits = [_visit(s, picked.get(s.number), free, sites, plan.site_id) for s in slots]
-        series = optimiser.place(series_visits, wishes)
-    rows = []
+    rows: list[PreviewRow] = []
     before: Start | None = wishes.before
-    for slot, placement in zip(slots, series.placements, strict=True):
+    for slot, visit, placement in zip(slots, series_visits, series.placements, strict=True):
         start = placement.start
         others: Sequence[Start] = ()
         if slot.booked is None:
             here = [
-                _visit(slot, None, free, sites, plan.site_id) if s is slot else v
-                for s, v in zip(slots, series_visits, strict=True)
+                visit_of(slot, None, free, sites, plan.site_id) if v is visit else v
+                for v in series_visits
             ]
             others = optimiser.alternatives(here, wishes, series, slot.number)
-        why = TAKEN if slot.number in gone else placement.reason
-        rows.append(_row(slot, start, before, others, why, picked, own, wishes))
+        why = placement.reason
+        if why and not visit.starts:
+            why = _what_bars(slot, everything, prefer) or why
+        rows.append(row_of(slot, start, before, others, why, picked, wishes))
         before = start or before
-    return Preview(tuple(rows), _review(plan, now=now), plan.version)
+    return [*map(_until, rows, rows[1:]), *rows[-1:]]
+
+
+def _until(row: PreviewRow, following: PreviewRow) -> PreviewRow:
+    return replace(row, days_until=following.days_since if row.spot else None)
+
+
+@dataclass(frozen=True)
+class FirstDay:
+    """A day the series could begin on instead, and how many of its visits have a place then."""
+
+    day: date
+    start: Spot
+    number: int  # of the visit that would be on it
+    open: int
+    of: int
+
+
+def first_days(plan: Plan, shown: Preview, *, now: datetime) -> list[FirstDay]:
+    """Return, for each day of the first visit's window, how the whole series would go from it."""
+    slots = slots_of(plan, now=now)
+    if len(slots) < 2 or any(slot.booked for slot in slots):
+        return []
+    zone = clinic_supply.current().sites[plan.site_id].zone
+    prefer = preferences(plan)
+    first = max(slots[0].earliest, now).astimezone(zone).date()
+    final = (slots[0].latest - timedelta(minutes=1)).astimezone(zone).date()
+    found = openings.openings(
+        [openings.Pace(s.min_days, s.target_days, s.max_days) for s in slots[1:]],
+        site_ids=list(clinic_supply.current().sites),
+        first=first,
+        days=max((final - first).days + 1, 1),
+        now=now,
+        home_site_id=prefer.site_id or plan.site_id,
+        usual=slots[0].ideal.astimezone(zone).time(),
+        min_hours=safety.least_hours(plan.patient),
+        patient_lane=lane_of(plan),
+        suits=lambda start: not prefer.barred(start),
+    )
+    here = shown.rows[0].spot
+    taken = here.starts_at.astimezone(zone).date() if here else None
+    return [
+        FirstDay(day.first_on, Spot(start.at, start.site_id), slots[0].number, day.open, day.of)
+        for day in found.days
+        if (start := day.series.placements[0].start) is not None and day.first_on != taken
+    ]
+
+
+def _what_bars(slot: Slot, everything: Sequence[Start], prefer: Preferences) -> str | None:
+    """Say which of the patient's own bounds leave no free time in a window, if they do."""
+    inside = [s for s in everything if slot.earliest <= s.at < slot.latest]
+    if not inside:
+        return None
+    least = min((prefer.barred(s) for s in inside), key=lambda bars: (len(bars), sorted(bars)))
+    return f"Times are free in its window, but none that fits {' and '.join(sorted(least))}."
 
 
 def schedule(
@@ -226,7 +377,7 @@ def schedule(
     _check(plan, rows, choices, may_be_close=override is not None)
     # What was pencilled in is booked now, or given back: one course has one set of dates.
     pencils.release(followups.find_for_infusion(plan.assessment.infusion_id), actor=actor, now=now)
-    authority = (Authority.PLAN, f"plan-version:{_signed_version(plan)}", None)
+    authority = (Authority.PLAN, f"plan-version:{signed_version(plan)}", None)
     booked: list[PlannedVisit] = []
     taken: dict[int, str] = {}
     for number in sorted(choices):
@@ -339,23 +490,23 @@ def _days_standing(plan: Plan) -> dict[int, tuple[date, str | None]]:
     }
 
 
-def _signed_version(plan: Plan) -> int:
+def signed_version(plan: Plan) -> int:
     return next(v.id for v in reversed(plan.versions) if v.signature is not None)
 
 
-def _slots(plan: Plan, *, now: datetime) -> list[_Slot]:
+def slots_of(plan: Plan, *, now: datetime) -> list[Slot]:
     if plan.state is PlanState.DRAFT:
         if approval.proposal_of(plan).act is not Act.SERIES:
             return []
         return [
-            _Slot(
+            Slot(
                 w.number, w.phase, w.earliest, w.ideal, w.latest,
                 w.min_days, w.target_days, w.max_days, None,
             )
             for w in approval.windows_of(plan, now=now)
         ]  # fmt: skip
     return [
-        _Slot(
+        Slot(
             v.number, v.phase, v.earliest, v.ideal, v.latest,
             v.min_days, v.target_days, v.max_days, v.appointment,
         )
@@ -373,10 +524,10 @@ def _review(plan: Plan, *, now: datetime) -> date | None:
     )
 
 
-def _wishes(plan: Plan, prefer: Preferences) -> Wishes:
+def wishes_of(plan: Plan, prefer: Preferences) -> Wishes:
     last = _infusion_before(plan)
     sites = clinic_supply.current().sites
-    start = _start(last.starts_at, sites[last.site_id]) if last else None
+    start = start_of(last.starts_at, sites[last.site_id]) if last else None
     return Wishes(
         home_site_id=prefer.site_id or plan.site_id,
         minute=start.minute if start else 10 * 60,
@@ -404,48 +555,56 @@ def _infusion_before(plan: Plan) -> Appointment | None:
     )
 
 
-def _free(plan: Plan, slots: Sequence[_Slot], prefer: Preferences, *, now: datetime) -> list[Start]:
-    """Return every start that is free over all windows, in one look."""
+def free_starts(
+    plan: Plan, slots: Sequence[Slot], *, now: datetime, but: Collection[int] = ()
+) -> list[Start]:
+    """Return every start that is free over all windows at all sites, in one look."""
     wanted = [s for s in slots if s.booked is None]
     if not wanted:
         return []
-    home = prefer.site_id or plan.site_id
-    lane = db.session.scalar(
-        select(Lane.id).where(Lane.resource_id == plan.patient.resource_id).limit(1)
-    )
+    since = max(min(s.earliest for s in wanted), now + timedelta(hours=1))
+    until = max(s.latest for s in wanted)
+    if until <= since:
+        return []
+    sites = clinic_supply.current().sites  # asked once: there are thousands of starts
     found = offers.find(
         ServiceCode.INFUSION,
-        site_ids=[home] if prefer.only_site else list(clinic_supply.current().sites),
-        since=max(min(s.earliest for s in wanted), now + timedelta(hours=1)),
-        until=max(s.latest for s in wanted),
+        site_ids=list(sites),
+        since=since,
+        until=until,
         now=now,
         audience=Audience.DESK,
-        parts=PARTS.get(prefer.part or "", ()),
-        patient_lane=lane,
+        patient_lane=lane_of(plan),
+        but_appointment=tuple(but) or None,
     )
-    sites = clinic_supply.current().sites  # asked once: there are thousands of starts
-    starts = [_start(o.starts_at, sites[o.site_id]) for o in found]
-    blocked = {day.toordinal() for day in prefer.blocked}
-    return [s for s in starts if s.day not in blocked]
+    return [
+        Start.on_wall(o.starts_at, o.site_id, sites[o.site_id].zone, free=o.free, of=o.of)
+        for o in found
+    ]
 
 
-def _pencilled(plan: Plan, slots: Sequence[_Slot], *, now: datetime) -> dict[int, Choice]:
+def _pencilled(plan: Plan, slots: Sequence[Slot], *, now: datetime) -> dict[int, Spot]:
     """Return what is pencilled in, by the number of the visit whose window it fits."""
     owed = followups.find_for_infusion(plan.assessment.infusion_id)
     left = pencils.live(owed, now=now) if owed is not None else []
-    found: dict[int, Choice] = {}
+    found: dict[int, Spot] = {}
     for slot in slots:
         hold = next((h for h in left if slot.earliest <= h.starts_at < slot.latest), None)
         if slot.booked is None and hold is not None:
-            found[slot.number] = Choice(hold.site_id, hold.starts_at)
+            found[slot.number] = Spot(hold.starts_at, hold.site_id)
             left = [h for h in left if h.starts_at > hold.starts_at]
     return found
 
 
-def _is_free(plan: Plan, choice: Choice, *, now: datetime) -> bool:
-    lane = db.session.scalar(
+def lane_of(plan: Plan) -> int | None:
+    """Return the patient's own lane: nobody is in two places."""
+    return db.session.scalar(
         select(Lane.id).where(Lane.resource_id == plan.patient.resource_id).limit(1)
     )
+
+
+def is_free(plan: Plan, choice: Choice, *, now: datetime, but: Collection[int] = ()) -> bool:
+    """Say whether a date could be booked for the patient of a plan."""
     found = offers.find(
         ServiceCode.INFUSION,
         site_ids=[choice.site_id],
@@ -453,28 +612,32 @@ def _is_free(plan: Plan, choice: Choice, *, now: datetime) -> bool:
         until=choice.starts_at + timedelta(minutes=1),
         now=now,
         audience=Audience.DESK,
-        patient_lane=lane,
+        patient_lane=lane_of(plan),
+        but_appointment=tuple(but) or None,
     )
     return bool(found)
 
 
-def _start(moment: datetime, site: SiteSupply) -> Start:
+def start_of(moment: datetime, site: SiteSupply) -> Start:
     return Start.on_wall(moment, site.id, site.zone)
 
 
-def _visit(
-    slot: _Slot,
+def visit_of(
+    slot: Slot,
     choice: Choice | None,
     free: Sequence[Start],
     sites: Mapping[int, SiteSupply],
     home: int,
 ) -> Visit:
+    stands = start_of(slot.stands.starts_at, sites[slot.stands.site_id]) if slot.stands else None
     if slot.booked is not None:
-        starts: tuple[Start, ...] = (_start(slot.booked.starts_at, sites[slot.booked.site_id]),)
+        starts: tuple[Start, ...] = (start_of(slot.booked.starts_at, sites[slot.booked.site_id]),)
     elif choice is not None:
-        starts = (_start(choice.starts_at, sites[choice.site_id]),)
+        starts = (start_of(choice.starts_at, sites[choice.site_id]),)
     else:
         starts = tuple(s for s in free if slot.earliest <= s.at < slot.latest)
+        if stands is not None:
+            starts = (stands, *(s for s in starts if s != stands))
     return Visit(
         number=slot.number,
         ideal_day=slot.ideal.astimezone(sites[home].zone).toordinal(),
@@ -483,17 +646,17 @@ def _visit(
         max_days=slot.max_days,
         starts=starts,
         is_fixed=slot.booked is not None,
+        stands=stands,
     )
 
 
-def _row(
-    slot: _Slot,
+def row_of(
+    slot: Slot,
     start: Start | None,
     before: Start | None,
     others: Sequence[Start],
     reason: str | None,
     picked: Mapping[int, Choice],
-    pencilled: Collection[tuple[int, datetime]],
     wishes: Wishes,
 ) -> PreviewRow:
     return PreviewRow(
@@ -504,9 +667,10 @@ def _row(
         latest=slot.latest,
         spot=Spot(start.at, start.site_id) if start else None,
         days_since=start.day - before.day if start and before else None,
+        days_until=None,
         is_booked=slot.booked is not None,
         is_chosen=slot.number in picked,
-        is_pencilled=start is not None and (start.site_id, start.at) in pencilled,
+        is_pencilled=False,
         rescued=start is not None and start.site_id != wishes.home_site_id,
         alternatives=tuple(Spot(s.at, s.site_id) for s in others),
         reason=reason,

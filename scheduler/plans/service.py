@@ -32,6 +32,7 @@ from scheduler.plans.models import (
     Plan,
     PlannedVisit,
     PlanState,
+    ReliefReport,
     VisitState,
 )
 from scheduler.tasks import service as tasks
@@ -483,7 +484,7 @@ def complete_visit(
     if visit is not None:
         visit.state = VisitState.HELD
         db.session.flush()
-        _after_last(visit.plan, actor=actor, now=now)
+        after_last(visit.plan, actor=actor, now=now)
     return done
 
 
@@ -651,7 +652,7 @@ def _answer_owed_chat(chat: Appointment) -> None:
         db.session.expire(owed, ["chat"])
 
 
-def _after_last(plan: Plan, *, actor: str, now: datetime) -> None:
+def after_last(plan: Plan, *, actor: str, now: datetime) -> None:
     """When every visit is held or dropped: the plan is looked at again, or has run its course."""
     left = db.session.scalar(
         select(func.count())
@@ -694,5 +695,8 @@ def _hand_over_plans(since_id: int, target_id: int) -> None:
         update(FollowUp).where(FollowUp.patient_id == since_id).values(patient_id=target_id),
         update(Assessment).where(Assessment.patient_id == since_id).values(patient_id=target_id),
         update(Plan).where(Plan.patient_id == since_id).values(patient_id=target_id),
+        update(ReliefReport)
+        .where(ReliefReport.patient_id == since_id)
+        .values(patient_id=target_id),
     ):
         db.session.execute(change, execution_options={"synchronize_session": "fetch"})

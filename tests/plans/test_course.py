@@ -19,7 +19,7 @@ from scheduler.messaging.models import Message
 from scheduler.messaging.rules import MessageView, Send
 from scheduler.messaging.states import Channel
 from scheduler.patients.models import Patient
-from scheduler.plans import approval, followups, queries, scheduling
+from scheduler.plans import approval, changes, followups, queries, scheduling
 from scheduler.plans import service as plans
 from scheduler.plans.errors import (
     DraftBlocked,
@@ -811,7 +811,7 @@ def test_the_infusion_of_a_plan_that_was_ended_cannot_be_started(
         appointment = plan.visits[0].appointment
         assert appointment is not None
         plans.arrive(appointment, actor="staff:3", now=at(12))
-        approval.cease(
+        changes.cease(
             plan, person(where.doctor), reason="Enough.", version=plan.version, now=at(12)
         )
         assert plan.state is PlanState.CEASED

@@ -1,12 +1,14 @@
-"""Geometry of the drawings on the plan page: numbers for SVG attributes, colours by class. Pure."""
+"""Geometry of the drawings of a plan: numbers for SVG attributes, colours by class. Pure."""
 
-from collections.abc import Sequence
+import calendar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 TRACK = 150  # units wide
 LEFT, RIGHT, TOP, BOTTOM = 30, 440, 12, 112
+MOST_MONTHS = 6
 APART = 10  # marks nearer than this are one label
 
 
@@ -102,3 +104,35 @@ def curve(
         [across(v) for v in visits],
         days,
     )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A square of a small calendar: its day, or none, and what is on it ("booked")."""
+
+    day: int | None
+    kind: str | None
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month of a small calendar, its weeks beginning on Monday."""
+
+    name: str
+    cells: Sequence[Cell]
+
+
+def months(marks: Mapping[date, str]) -> list[Month]:
+    """Return the months that hold marked days, from the first to the last, at most six."""
+    if not marks:
+        return []
+    first, last = min(marks), max(marks)
+    found: list[Month] = []
+    year, month = first.year, first.month
+    while (year, month) <= (last.year, last.month) and len(found) < MOST_MONTHS:
+        begins, length = calendar.monthrange(year, month)
+        days = [date(year, month, n) for n in range(1, length + 1)]
+        cells = [Cell(None, None)] * begins + [Cell(d.day, marks.get(d)) for d in days]
+        found.append(Month(f"{days[0]:%B}", cells))
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    return found

@@ -1,8 +1,7 @@
 """A plan on one screen: what happened and why, the visits, a clinician's word, and the booking."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -11,27 +10,25 @@ from flask.typing import ResponseReturnValue
 from scheduler.accounts.rules import Act
 from scheduler.booking import queries as book
 from scheduler.clinic import supply as clinic_supply
-from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
-from scheduler.core.timespan import exists, instant
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
 from scheduler.messaging import rules as texting
-from scheduler.plans import approval, protocol, rules, scheduling
+from scheduler.plans import approval, changes, protocol, rules, scheduling
 from scheduler.plans import queries as plans
 from scheduler.plans.errors import NotSchedulable, SeriesTaken
-from scheduler.plans.models import SIGNED, Plan, PlanState
+from scheduler.plans.models import SIGNED, Plan, PlanState, VisitState
 from scheduler.plans.protocol import Phase
-from scheduler.plans.scheduling import Choice, Preferences, Preview
+from scheduler.plans.scheduling import Choice, FirstDay, Preferences, Preview
 from scheduler.reports import course
 from scheduler.web import login
-from scheduler.web.desk import drawings, looks, refusals, signing
+from scheduler.web.desk import drawings, looks, plan_acts, plan_form, refusals, signing
 from scheduler.web.desk.patients import PAIN_WORDS
 from scheduler.web.desk.rooms import say
 from scheduler.web.display import moment
-from scheduler.web.fields import YEARS, read_aware, read_number
+from scheduler.web.fields import read_number
 from scheduler.web.guards import insist, requires
 
 bp = Blueprint("desk_plan", __name__, url_prefix="/desk/plans")
@@ -53,7 +50,6 @@ ACTS = {
     protocol.Act.REFER: "Refer to somebody else",
 }
 MOST_PHASES = 3
-_FIELD = re.compile(r"v(\d{1,3})")
 
 
 @dataclass(frozen=True)
@@ -75,10 +71,26 @@ def show(public_id: str) -> ResponseReturnValue:
 def preview(public_id: str) -> ResponseReturnValue:
     """Show the plan with the dates that were picked, the others placed around them."""
     try:
-        chosen = _choices(picked_only=True)
+        chosen = plan_form.read_choices(picked_only=True) | plan_form.read_first()
     except Refusal as refusal:
         return _page(public_id, refused=_Refused(refusal, {})), refusal.status
     return _page(public_id, chosen=chosen)
+
+
+@bp.post("/<string:public_id>/wishes")
+@requires(Act.BOOK)
+def keep_wishes(public_id: str) -> ResponseReturnValue:
+    """Keep what suits the patient; the dates are looked for anew by it."""
+    try:
+        prefer = plan_form.read_preferences()
+        with transaction():
+            scheduling.keep_preferences(
+                plans.by_public_id(public_id), prefer, actor=login.me().actor, now=clock.now()
+            )
+    except Refusal as refusal:
+        return _page(public_id, refused=_Refused(refusal, {})), refusal.status
+    say("Kept. These are the dates that suit.")
+    return redirect(url_for(".show", public_id=public_id), code=303)
 
 
 @bp.post("/<string:public_id>/schedule")
@@ -96,10 +108,12 @@ def approve(public_id: str) -> ResponseReturnValue:
         word = signing.signed()
         with transaction():
             plan = plans.by_public_id(public_id)
-            approval.approve(plan, word.staff, version=_version(), now=clock.now())
+            approval.approve(plan, word.staff, version=plan_form.read_version(), now=clock.now())
             signed_version, is_series = plan.version, bool(plan.visits)
     except Refusal as refusal:
-        return _page(public_id, chosen=_kept(), refused=_Refused(refusal, {})), refusal.status
+        return _page(
+            public_id, chosen=plan_form.kept_choices(), refused=_Refused(refusal, {})
+        ), refusal.status
     if request.form.get("deed") == "book" and is_series:
         return _book(public_id, version=signed_version)
     say("Approved." + (" The visits can be booked now." if is_series else ""))
@@ -109,14 +123,15 @@ def approve(public_id: str) -> ResponseReturnValue:
 @bp.post("/<string:public_id>/decline")
 @requires(Act.APPROVE_PLAN)
 def decline(public_id: str) -> ResponseReturnValue:
-    """Sign that the plan is not to be; a running one ends."""
+    """Sign that the plan is not to be."""
     try:
         reason = signing.words_of("reason")
         word = signing.signed()
         with transaction():
             plan = plans.by_public_id(public_id)
-            act = approval.cease if plan.state in SIGNED else approval.decline
-            act(plan, word.staff, reason=reason, version=_version(), now=clock.now())
+            approval.decline(
+                plan, word.staff, reason=reason, version=plan_form.read_version(), now=clock.now()
+            )
     except Refusal as refusal:
         return _page(public_id, refused=_Refused(refusal, {})), refusal.status
     say("Signed.")
@@ -145,7 +160,7 @@ def change(public_id: str) -> ResponseReturnValue:
                 act=act,
                 phases=phases,
                 reason=reason,
-                version=_version(),
+                version=plan_form.read_version(),
                 now=clock.now(),
             )
     except Refusal as refusal:
@@ -159,7 +174,7 @@ def change(public_id: str) -> ResponseReturnValue:
 
 def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
     try:
-        choices = _choices()
+        choices = plan_form.read_choices()
         if not choices:
             raise Invalid("There is no date to book.")
         keep_rest = request.form.get("taken", "rest") == "rest"
@@ -171,24 +186,28 @@ def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
                 plan,
                 choices,
                 keep_rest=keep_rest,
-                version=version or _version(),
+                version=version or plan_form.read_version(),
                 actor=login.me().actor,
                 now=clock.now(),
                 override=override.as_override() if override else None,
             )
-            left = {n: why for n, why in _without_a_date(plan).items() if n not in done.taken}
+            left = {n: why for n, why in plan_form.read_whys().items() if n not in done.taken}
             if left:
                 scheduling.leave_to_place(plan, left, actor=login.me().actor, now=clock.now())
             told_at = _told_at(plan)
     except SeriesTaken as refusal:
-        kept = {n: c for n, c in _kept().items() if n not in refusal.taken}
+        kept = {n: c for n, c in plan_form.kept_choices().items() if n not in refusal.taken}
         page = _page(public_id, chosen=kept, refused=_Refused(refusal, refusal.taken))
         return page, refusal.status
     except NotSchedulable as refusal:
-        page = _page(public_id, chosen=_kept(), refused=_Refused(refusal, refusal.problems))
+        page = _page(
+            public_id, chosen=plan_form.kept_choices(), refused=_Refused(refusal, refusal.problems)
+        )
         return page, refusal.status
     except Refusal as refusal:
-        return _page(public_id, chosen=_kept(), refused=_Refused(refusal, {})), refusal.status
+        return _page(
+            public_id, chosen=plan_form.kept_choices(), refused=_Refused(refusal, {})
+        ), refusal.status
     booked = len(done.booked)
     if done.taken:
         taken = ", ".join(str(n) for n in sorted(done.taken))
@@ -218,99 +237,6 @@ def _told_at(plan: Plan) -> str | None:
     return moment(texting.next_daytime(due, site.zone, **quiet), site.zone)
 
 
-def _without_a_date(plan: Plan) -> dict[int, str]:
-    """Return, for visits the page had no date for, the reason it gave."""
-    return {
-        v.number: request.form.get(f"why{v.number}", "").strip()[:300]
-        for v in plan.visits
-        if request.form.get(f"why{v.number}", "").strip()
-    }
-
-
-def _choices(*, picked_only: bool = False) -> dict[int, Choice]:
-    """Read the date of each visit: picked from the list, typed, or as it was proposed.
-
-    Raises:
-        Invalid: a date was typed in part, or is none.
-    """
-    found: dict[int, Choice] = {}
-    for name in request.form:
-        match = _FIELD.fullmatch(name)
-        if match is None:
-            continue
-        number = int(match[1])
-        value = request.form[name]
-        typed = _typed(number)
-        outside = signing.words_of(f"outside{number}", 300) or None
-        if typed is not None:
-            found[number] = replace(typed, outside_reason=outside)
-            continue
-        choice = _read(value)
-        is_picked = value != request.form.get(f"was{number}") or f"kept{number}" in request.form
-        if choice is not None and (is_picked or not picked_only):
-            found[number] = replace(choice, outside_reason=outside)
-    return found
-
-
-def _kept() -> dict[int, Choice]:
-    """Return what was picked, for a page shown again; what cannot be read is left out."""
-    try:
-        return _choices(picked_only=True)
-    except Refusal:
-        return {}
-
-
-def _read(value: str) -> Choice | None:
-    written, _, code = value.partition("|")
-    site = clinic_supply.current().site(code)
-    moment = read_aware(written)
-    return Choice(site.id, moment) if site is not None and moment is not None else None
-
-
-def _typed(number: int) -> Choice | None:
-    day, at = request.form.get(f"day{number}", ""), request.form.get(f"time{number}", "")
-    if not day and not at:
-        return None
-    site = clinic_supply.current().site(request.form.get(f"site{number}", ""))
-    try:
-        on = date.fromisoformat(day)
-        if on.year not in YEARS:
-            raise ValueError
-        wall = datetime.strptime(at, "%H:%M").time()  # noqa: DTZ007  a time of day
-    except ValueError:
-        raise Invalid(f"Visit {number}: enter a date and a time.") from None
-    if site is None or not exists(on, wall, site.zone):
-        raise Invalid(f"Visit {number}: that time does not exist there.")
-    return Choice(site.id, instant(on, wall, site.zone))
-
-
-def _version() -> int:
-    version = read_number(request.form.get("version"))
-    if version is None:
-        raise Invalid("Please open the plan again.")
-    return version
-
-
-def _preferences() -> Preferences:
-    values = request.values
-    site = clinic_supply.current().site(values.get("site", ""))
-    days = frozenset(int(d) for d in values.getlist("weekday") if d in tuple("0123456"))
-    part = values.get("part", "")
-    blocked = set()
-    for written in re.findall(r"\d{4}-\d{2}-\d{2}", values.get("never", "")[:400]):
-        try:
-            blocked.add(date.fromisoformat(written))
-        except ValueError:
-            continue
-    return Preferences(
-        weekdays=days,
-        part=part if part in PARTS and part else None,
-        blocked=frozenset(blocked),
-        site_id=site.id if site else None,
-        only_site=site is not None and bool(values.get("only")),
-    )
-
-
 # ---------------------------------------------------------------- pages
 
 
@@ -326,7 +252,7 @@ def _page(
     supply = clinic_supply.current()
     site = supply.sites[plan.site_id]
     proposal = approval.proposal_of(plan)
-    prefer = _preferences()
+    prefer = scheduling.preferences(plan)
     shown = _preview(plan, prefer, chosen, now=now)
     sees = login.me().may(Act.SEE_CLINICAL)
     signature = next((v.signature for v in reversed(plan.versions) if v.signature), None)
@@ -363,12 +289,20 @@ def _page(
         if sees and plan.state is PlanState.DRAFT
         else [],
         condition=PAIN_WORDS[plan.assessment.condition],
-        later=[p for p in proposal.phases if p not in rules.until_review(proposal.phases)],
+        later=changes.later_parts(plan),
+        acts=[
+            (a, plan_acts.WORDS[a].title)
+            for a in changes.may_be(plan, now=now)
+            if a.value != "carry-forward"
+        ],
+        act_words={a: w.title for a, w in plan_acts.WORDS.items()},
+        months=drawings.months(_marks(plan, shown)) if shown else [],
+        first_days=_first_days(plan, shown, now=now) if shown else (),
         texts=consent.standing(plan.patient),
         prefer=prefer,
         parts=PARTS,
         weekdays=WEEKDAYS,
-        value=_value,
+        value=plan_form.written,
         refusal=refused.refusal if refused else None,
         lines=_lines(refused),
         row_problems=refused.rows if refused else {},
@@ -383,8 +317,28 @@ def _lines(refused: _Refused | None) -> list[str]:
     if refused is None:
         return []
     if refused.rows:
-        return [f"Visit {number}: {why}" for number, why in sorted(refused.rows.items())]
+        return plan_form.lines_about(refused.rows)
     return refusals.lines(refused.refusal)
+
+
+def _marks(plan: Plan, shown: Preview) -> dict[date, str]:
+    """Return what each day of the small calendar shows."""
+    zone = clinic_supply.current().sites[plan.site_id].zone
+    held = {v.number for v in plan.visits if v.state is VisitState.HELD}
+    return {
+        row.spot.starts_at.astimezone(zone).date(): "past"
+        if row.number in held
+        else ("booked" if row.is_booked else "new")
+        for row in shown.rows
+        if row.spot is not None
+    }
+
+
+def _first_days(plan: Plan, shown: Preview, *, now: datetime) -> Sequence[FirstDay]:
+    """Return on which other days the series could begin, while none of it is booked."""
+    if any(row.is_booked for row in shown.rows) or not login.me().may(Act.BOOK):
+        return ()
+    return scheduling.first_days(plan, shown, now=now)
 
 
 def _preview(
@@ -408,11 +362,6 @@ def _weeks(shown: Preview | None) -> str:
     days = (max(spots) - min(spots)).days + 1
     weeks = max(round(days / 7), 1)
     return f"in {rules.plural(weeks, 'week')}"
-
-
-def _value(moment: datetime, site: SiteSupply) -> str:
-    """Return a date as a form carries it."""
-    return f"{moment.isoformat()}|{site.code}"
 
 
 def _wanted() -> tuple[protocol.Act, list[Phase]]:

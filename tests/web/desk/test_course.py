@@ -681,7 +681,7 @@ def test_a_plan_is_changed_with_a_reason_and_declined_with_one(
     assert "4 visits" in client.get(path).text
 
     ended = post(
-        client, f"{path}/decline", path, reason="Moved away",
+        client, f"{path}/act", path, act="cease", reason="Moved away",
         version=schedule_form(client.get(path).text)["version"], **CLINICIAN,
     )  # fmt: skip
     assert ended.status_code == 303

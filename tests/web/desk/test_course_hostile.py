@@ -16,7 +16,7 @@ from scheduler.booking.models import Appointment, Status
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.patients.models import Patient
-from scheduler.plans import approval, library, protocol
+from scheduler.plans import changes, library, protocol
 from scheduler.plans import service as plans
 from scheduler.plans.models import Assessment, Plan, PlannedVisit, PlanState, VisitState
 from scheduler.treatment import chair, clearance, vocabulary
@@ -143,6 +143,9 @@ GETS = (
     "/desk/chats/{infusion}",
     "/desk/plans/{plan}",
     "/desk/plans/{plan}/change",
+    "/desk/plans/{plan}/act",
+    "/desk/plans/{plan}/act/preview",
+    "/desk/plans/{plan}/wishes",
     "/desk/protocols",
     "/desk/course/to-clear",
     "/desk/course/chats",
@@ -595,7 +598,7 @@ def test_an_ended_plans_infusion_is_started_on_no_nurses_word_and_a_clinicians_i
         assert visit is not None
         one, starts_at = visit.public_id, visit.starts_at
         plans.arrive(visit, actor="staff:4", now=starts_at)
-        approval.cease(
+        changes.cease(
             plan, course.person(where.doctor), reason="Unwell", version=plan.version, now=starts_at
         )
     clock.set(starts_at)
@@ -684,7 +687,9 @@ def test_an_ended_plan_is_not_booked_from_a_page_that_was_still_open(
     path = f"/desk/plans/{june.plan}"
     post(doctor, f"{path}/approve", version="1", **PASSWORD)
     form = dates(desk.get(path).text)
-    ended = post(doctor, f"{path}/decline", version=form["version"], reason="Moved", **PASSWORD)
+    ended = post(
+        doctor, f"{path}/act", act="cease", version=form["version"], reason="Moved", **PASSWORD
+    )
     assert ended.status_code == 303
 
     for version in (form["version"], str(int(str(form["version"])) + 1)):

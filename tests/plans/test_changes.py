@@ -1,0 +1,298 @@
+"""Defer, carry forward, omit, re-space, cease, go on: one act, one version, one word."""
+
+from datetime import date, timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from scheduler.booking import notices
+from scheduler.booking.models import Appointment, Status
+from scheduler.core.db import db
+from scheduler.core.errors import Invalid
+from scheduler.messaging.models import Message
+from scheduler.messaging.states import Channel, State
+from scheduler.plans import approval, changes
+from scheduler.plans import service as plans
+from scheduler.plans.acts import Ask
+from scheduler.plans.changes import ChangePreview, What
+from scheduler.plans.errors import MayNotSign, PlanOvertaken, SeriesTaken
+from scheduler.plans.models import ChangeAct, Plan, PlanState, VisitState
+from scheduler.plans.scheduling import Choice
+from scheduler.tasks import queries as tasks
+from tests import course, make
+from tests.conftest import Keep
+from tests.course import at, person
+
+TODAY = at(13, 9)  # a Friday; the first of six visits was the day before
+
+
+@pytest.fixture
+def where(app: Flask, keep: Keep) -> course.Clinic:
+    """Two sites and staff."""
+    with keep():
+        return course.clinic()
+
+
+def running(where: course.Clinic) -> Plan:
+    """A plan of six visits, the first of them held on Thursday, March 12."""
+    patient = make.patient("June", "Okafor", now=course.NOW)
+    plan = course.scheduled(patient, where)
+    first = plan.visits[0].appointment
+    assert first is not None
+    course.infuse(first, where, score=6)
+    return plan
+
+
+def chosen(shown: ChangePreview) -> dict[int, Choice]:
+    """Take what a preview proposes."""
+    return {
+        r.number: Choice(r.row.spot.site_id, r.row.spot.starts_at)
+        for r in shown.rows
+        if r.row is not None and r.row.spot is not None and r.what is not What.PAST
+    }
+
+
+def do(plan: Plan, ask: Ask, where: course.Clinic, **more: object) -> changes.Changed:
+    """Preview and do."""
+    shown = changes.preview(plan, ask, now=TODAY)
+    values: dict[str, object] = {
+        "reason": "She travels.",
+        "keep_rest": False,
+        "version": plan.version,
+        "actor": "staff:4",
+        "now": TODAY,
+        "signer": person(where.doctor) if ask.act in changes.SIGNED_ACTS else None,
+    }
+    return changes.apply(plan, ask, chosen(shown), **(values | more))  # type: ignore[arg-type]
+
+
+def days(plan: Plan) -> list[int]:
+    """The days of March on which the visits are; April goes on counting."""
+    zone = plan.site.zone
+    return [
+        (v.starts_at.astimezone(zone).date() - date(2026, 2, 28)).days
+        for v in plan.visits
+        if v.starts_at is not None
+    ]
+
+
+def whats(shown: ChangePreview) -> list[str]:
+    return [r.what.value for r in shown.rows]
+
+
+def whole(plan: Plan) -> list[tuple[object, ...]]:
+    """Everything a visit is, to see that nothing of it changed."""
+    return [
+        (v.number, v.state, v.earliest, v.ideal, v.latest, v.starts_at, v.appointment_id)
+        for v in plan.visits
+    ]
+
+
+def test_deferring_moves_what_follows_along_and_leaves_the_past(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        plan = running(where)
+        before, past, versions = days(plan), whole(plan)[0], len(plan.versions)
+        assert before == [12, 15, 18, 21, 24, 27]
+        ask = Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 25))
+
+        shown = changes.preview(plan, ask, now=TODAY)
+
+        assert whats(shown) == ["past", "keep", "move", "move", "move", "move"]
+        assert [r.days_since_before for r in shown.rows[1:]] == [3] * 5
+        assert [r.row.days_since for r in shown.rows[1:] if r.row] == [3, 10, 3, 3, 3]
+        assert days(plan) == before  # nothing was kept of it
+
+        do(plan, ask, where)
+
+        assert days(plan) == [12, 15, 25, 28, 31, 34]
+        assert whole(plan)[0] == past
+        assert len(plan.versions) == versions + 1
+        assert plan.current.reason == "She travels."
+        assert plan.current.change is not None
+        assert plan.current.change.act is ChangeAct.DEFER
+        assert plan.current.change.visits[2]["after"] == at(25).isoformat()
+        assert plan.review_on == date(2026, 4, 3) + timedelta(days=7)
+        assert {v.appointment.status for v in plan.visits[1:] if v.appointment} == {Status.BOOKED}
+        approval.proposal_of(plan)  # what was signed is as it was
+        # Thinking about it once more with the same input changes nothing.
+        again = changes.preview(plan, Ask(ChangeAct.RESPACE, visit=4, days=(2, 3, 5)), now=TODAY)
+        assert whats(again) == ["past", *["keep"] * 5]
+
+
+def test_one_act_is_one_word_to_the_patient(keep: Keep, where: course.Clinic) -> None:
+    with keep():
+        plan = running(where)
+        db.session.execute(sa.update(Message).values(state=State.CANCELLED))
+        do(plan, Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 25)), where)
+        waiting = db.session.scalars(
+            sa.select(Message).where(
+                Message.state == State.QUEUED,
+                Message.channel == Channel.SMS,
+                Message.template == notices.PENDING,
+            )
+        ).all()
+        assert len(waiting) == 1
+
+
+def test_carrying_forward_keeps_the_dates_and_adds_one_at_the_end(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        plan = running(where)
+        kept = {v.appointment_id for v in plan.visits if v.number not in (1, 3)}
+        ask = Ask(ChangeAct.CARRY, visit=3)
+
+        shown = changes.preview(plan, ask, now=TODAY)
+        assert whats(shown) == ["past", "keep", "keep", "keep", "keep", "add"]
+        do(plan, ask, where)
+
+        assert days(plan) == [12, 15, 21, 24, 27, 30]
+        assert kept <= {v.appointment_id for v in plan.visits}
+        gone = db.session.scalars(
+            sa.select(Appointment).where(Appointment.status == Status.CANCELLED)
+        ).all()
+        assert [a.starts_at for a in gone] == [at(18)]
+
+
+def test_leaving_one_out_leaves_the_rest_and_needs_a_signature(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        plan = running(where)
+        ask = Ask(ChangeAct.OMIT, visit=4)
+        with pytest.raises(MayNotSign):
+            do(plan, ask, where, signer=person(where.nurse))
+        with pytest.raises(Invalid, match="why"):
+            do(plan, ask, where, reason="  ")
+
+        assert whats(changes.preview(plan, ask, now=TODAY))[3] == "drop"
+        do(plan, ask, where)
+
+        assert days(plan) == [12, 15, 18, 24, 27]
+        assert plan.visits[3].state is VisitState.OMITTED
+        assert plan.current.signature is not None
+        # It still entitles, and what is left can be moved within its days.
+        visit = plan.visits[4].appointment
+        assert visit is not None
+        plans.move(visit, starts_at=at(23), version=visit.version, actor="staff:4", now=TODAY)
+
+
+def test_twice_weekly_becomes_weekly_from_the_fourth_visit(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        plan = running(where)
+        ask = Ask(ChangeAct.RESPACE, visit=4, days=(5, 7, 9))
+
+        do(plan, ask, where)
+
+        assert days(plan) == [12, 15, 18, 25, 32, 39]
+        phases = approval.proposal_of(plan).phases
+        assert [(p.count, p.target_days, p.reassess_after_days) for p in phases] == [
+            (3, 3, None), (3, 7, 7), (3, 28, 14),
+        ]  # fmt: skip
+        assert [v.phase for v in plan.visits] == [0, 0, 0, 1, 1, 1]
+        assert changes.next_part(plan) == phases[2]
+        assert whats(changes.preview(plan, ask, now=TODAY)) == ["past", *["keep"] * 5]
+
+
+def test_ceasing_calls_off_what_is_ahead_and_nothing_behind(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        plan = running(where)
+        do(plan, Ask(ChangeAct.CEASE), where)
+
+        assert plan.state is PlanState.CEASED
+        assert [v.state for v in plan.visits] == [VisitState.HELD, *[VisitState.OMITTED] * 5]
+        assert days(plan) == [12]
+        assert changes.may_be(plan, now=TODAY) == []
+
+
+def test_after_the_review_the_next_part_goes_on_within_what_was_signed(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        plan = course.scheduled(make.patient("June", "Okafor", now=course.NOW), where)
+        for visit in plan.visits:
+            assert visit.appointment is not None
+            course.infuse(visit.appointment, where, score=5)
+        assert tasks.is_open(plans.REASSESS, plan.topic)
+        now = at(32, 9)
+        assert changes.may_be(plan, now=now) == [ChangeAct.GO_ON, ChangeAct.COMPLETE]
+        with pytest.raises(Invalid, match="21 to 35"):
+            changes.preview(plan, Ask(ChangeAct.GO_ON, days=(14, 20, 30)), now=now)
+        ask = Ask(ChangeAct.GO_ON, days=(21, 24, 35))
+        shown = changes.preview(plan, ask, now=now)
+        assert whats(shown) == [*["past"] * 6, "add", "add", "add"]
+
+        changes.apply(
+            plan, ask, chosen(shown), reason="Relief lasts 24 days.", keep_rest=False,
+            version=plan.version, actor="staff:1", now=now, signer=person(where.doctor),
+        )  # fmt: skip
+
+        assert days(plan)[6:] == [51, 75, 99]
+        assert not tasks.is_open(plans.REASSESS, plan.topic)
+        assert plan.state is PlanState.ACTIVE
+        assert approval.proposal_of(plan).phases[1].target_days == 24
+
+
+def test_a_date_that_is_taken_meanwhile_comes_back_alone_or_nothing_is_done(
+    keep: Keep, where: course.Clinic
+) -> None:
+    ask = Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 25))
+    with keep():
+        plan = running(where)
+        plan_id, version = plan.id, plan.version
+        wanted = chosen(changes.preview(plan, ask, now=TODAY))
+        woburn = plan.site
+        for given in ("Ada", "Bo"):  # both chairs of that hour
+            other = make.patient(given, "Busy", mobile=None, email=None)
+            make.infusion(woburn, other, at(28), now=TODAY)
+        before = whole(plan)
+
+    def act(*, keep_rest: bool) -> changes.Changed:
+        with keep():
+            return changes.apply(
+                db.session.get_one(Plan, plan_id), ask, wanted, reason="She travels.",
+                keep_rest=keep_rest, version=version, actor="staff:4", now=TODAY,
+            )  # fmt: skip
+
+    with pytest.raises(SeriesTaken) as refused:
+        act(keep_rest=False)
+    assert list(refused.value.taken) == [4]
+    with keep():
+        assert whole(db.session.get_one(Plan, plan_id)) == before
+
+    assert list(act(keep_rest=True).taken) == [4]
+    with keep():
+        plan = db.session.get_one(Plan, plan_id)
+        assert days(plan) == [12, 15, 25, 31, 34]
+        assert plan.visits[3].state is VisitState.TO_PLACE
+    with pytest.raises(PlanOvertaken):
+        act(keep_rest=True)
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        (Ask(ChangeAct.DEFER, visit=1, to=date(2026, 4, 1)), "visit"),
+        (Ask(ChangeAct.DEFER, visit=9, to=date(2026, 4, 1)), "visit"),
+        (Ask(ChangeAct.DEFER, visit=3), "to"),
+        (Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 1)), "to"),
+        (Ask(ChangeAct.DEFER, visit=3, to=date(2029, 3, 1)), "to"),
+        (Ask(ChangeAct.RESPACE, visit=3, days=(5, 4, 9)), "target"),
+        (Ask(ChangeAct.RESPACE, visit=3), "target"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_at_its_field(
+    keep: Keep, where: course.Clinic, ask: Ask, field: str
+) -> None:
+    with keep():
+        plan = running(where)
+        with pytest.raises(Invalid) as refused:
+            changes.preview(plan, ask, now=TODAY)
+        assert refused.value.field == field

@@ -1,0 +1,129 @@
+"""The pages of the acts on a running plan: shown first, then done; nothing typed is lost."""
+
+import re
+
+import pytest
+from flask import Flask
+
+from scheduler.accounts.models import Role
+from scheduler.core.db import db
+from scheduler.plans.models import Plan, PlanWishes, VisitState
+from tests import course, make
+from tests.conftest import Keep, SignIn, StoppedClock
+from tests.web.desk.test_course import post
+
+
+@pytest.fixture
+def plan(app: Flask, keep: Keep, clock: StoppedClock) -> str:
+    """A plan of six visits, the first of them held, on the day after."""
+    with keep():
+        where = course.clinic()
+        found = course.scheduled(make.patient("June", "Okafor", now=course.NOW), where)
+        first = found.visits[0].appointment
+        assert first is not None
+        course.infuse(first, where, score=6)
+        public_id = found.public_id
+    clock.set(course.at(13, 9))
+    return public_id
+
+
+def fields(page: str) -> dict[str, str]:
+    """What the form of a preview would send as it is."""
+    found = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+    found |= dict(re.findall(r'type="radio" name="(v\d+)"[^>]* value="([^"]*)" checked', page))
+    return {name: value for name, value in found.items() if name != "csrf_token"}
+
+
+def test_a_visit_is_put_off_after_a_look_at_what_moves(
+    plan: str, signed_in: SignIn, keep: Keep
+) -> None:
+    client = signed_in()
+    path = f"/desk/plans/{plan}/act"
+    asked = f"{path}?act=defer&visit=3&to=2026-03-25&show=y"
+    page = client.get(asked).text
+    assert "1 visit stays, 4 move" in page
+    assert re.search(r"3 →</span> <b>10</b>", page)
+    form = fields(page)
+
+    again = post(client, path, asked, **form, reason=" ")
+    assert again.status_code == 422
+    assert "Please say why." in again.text
+    assert 'value="2026-03-25"' in again.text
+    long = post(client, path, asked, **form, reason="x" * 501)
+    assert long.status_code == 422
+    assert "x" * 501 in long.text
+
+    other = {"day4": "2026-03-29", "time4": "14:00", "site4": "danvers", "kept3": "y"}
+    shown = post(client, f"{path}/preview", asked, **(form | other))
+    assert "Mar 29, 2:00 PM" in shown.text
+    wrong = post(client, f"{path}/preview", asked, **(form | {"day4": "soon", "time4": "14:00"}))
+    assert wrong.status_code == 422
+
+    done = post(client, path, asked, **form, reason="She travels.")
+    assert done.status_code == 303
+    assert "She travels" in signed_in(Role.NURSE).get(f"/desk/plans/{plan}").text
+    late = post(client, path, asked, **form, reason="She travels.")
+    assert late.status_code == 409
+    assert "Somebody changed this plan" in late.text
+
+
+def test_what_a_clinician_signed_changes_only_under_a_signature(
+    plan: str, signed_in: SignIn, keep: Keep
+) -> None:
+    path = f"/desk/plans/{plan}/act"
+    for act in ("omit&visit=4", "re-space&visit=4&min=5&target=7&max=9", "cease"):
+        asked = f"{path}?act={act}&show=y"
+        desk = signed_in()
+        form = fields(desk.get(asked).text)
+        assert (
+            post(desk, path, asked, **form, reason="So.", password=make.PASSWORD).status_code == 403
+        )
+    doctor = signed_in(Role.CLINICIAN)
+    bare = post(doctor, path, asked, **form, reason="So.")
+    assert bare.status_code == 422
+    assert "signature" in bare.text
+    done = post(doctor, path, asked, **form, reason="So.", password=make.PASSWORD)
+    assert done.status_code == 303
+    with keep():
+        row = db.session.query(Plan).filter_by(public_id=plan).one()
+        assert [v.state for v in row.visits][1:] == [VisitState.OMITTED] * 5
+
+
+NONSENSE = (
+    "act=defer&visit=3&to=soon&show=y",
+    "act=defer&visit=1&to=2026-03-25&show=y",
+    "act=defer&visit=99999999999999999999&to=2026-03-25&show=y",
+    "act=re-space&visit=3&min=a&target=7&max=9&show=y",
+    "act=re-space&visit=3&min=7&target=6&max=9&show=y",
+    "act=nothing&show=y",
+    "act=go-on&show=y&min=1&target=1&max=1",
+)
+
+
+def test_what_makes_no_sense_is_said_kindly(plan: str, signed_in: SignIn) -> None:
+    client = signed_in()
+    for asked in NONSENSE:
+        answer = client.get(f"/desk/plans/{plan}/act?{asked}")
+        assert answer.status_code in (409, 422), asked
+        assert 'role="alert"' in answer.text, asked
+
+
+def test_what_suits_is_kept_and_bounds_what_is_offered(
+    plan: str, signed_in: SignIn, keep: Keep
+) -> None:
+    client = signed_in()
+    path = f"/desk/plans/{plan}/wishes"
+    page = f"/desk/plans/{plan}"
+    wrong = post(client, path, page, never="2026-02-30", escort="1")
+    assert wrong.status_code == 422
+    assert "is no date" in wrong.text
+    assert "2026-02-30" in wrong.text
+
+    kept = post(client, path, page, never="2026-03-26", escort=["2", "4"], part="morning")
+    assert kept.status_code == 303
+    with keep():
+        row = db.session.query(PlanWishes).one()
+        assert (row.wishes["escort"], row.wishes["blocked"]) == ([2, 4], ["2026-03-26"])
+    shown = client.get(f"{page}/act?act=defer&visit=6&to=2026-04-01&show=y").text
+    days = set(re.findall(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), Apr \d+, \d+:\d+ AM, ", shown))
+    assert days <= {"Wed", "Fri"}
