@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from scheduler.accounts.rules import Act
 from scheduler.booking import queries as book
+from scheduler.booking.models import Appointment
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
@@ -16,7 +17,7 @@ from scheduler.core.errors import Invalid, Refusal
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
 from scheduler.messaging import rules as texting
-from scheduler.plans import approval, changes, protocol, rules, scheduling
+from scheduler.plans import approval, changes, protocol, relief, rules, scheduling
 from scheduler.plans import queries as plans
 from scheduler.plans.errors import NotSchedulable, SeriesTaken
 from scheduler.plans.models import SIGNED, Plan, PlanState, VisitState
@@ -90,6 +91,29 @@ def keep_wishes(public_id: str) -> ResponseReturnValue:
     except Refusal as refusal:
         return _page(public_id, refused=_Refused(refusal, {})), refusal.status
     say("Kept. These are the dates that suit.")
+    return redirect(url_for(".show", public_id=public_id), code=303)
+
+
+@bp.post("/<string:public_id>/relief")
+@requires(Act.SEE_CLINICAL)
+def note_relief(public_id: str) -> ResponseReturnValue:
+    """Write down how long relief lasted after a visit; the timing is judged by it anew."""
+    try:
+        days = read_number(request.form.get("days", "").strip())
+        if days is None:
+            raise Invalid("Enter for how many days, 0 or more.", field="days")
+        with transaction():
+            relief.record(
+                plans.by_public_id(public_id),
+                book.by_public_id(request.form.get("of", "")),
+                days,
+                holds=request.form.get("holds") == "y",
+                actor=login.me().actor,
+                now=clock.now(),
+            )
+    except Refusal as refusal:
+        return _page(public_id, refused=_Refused(refusal, {})), refusal.status
+    say("Written down.")
     return redirect(url_for(".show", public_id=public_id), code=303)
 
 
@@ -284,6 +308,8 @@ def _page(
         home=site,
         zone=site.zone,
         happened=course.happened(plan) if sees else None,
+        suggestions=relief.suggestions(plan, now=now) if sees and plan.state in SIGNED else [],
+        lasted=_lasted(plan) if sees and plan.visits else [],
         curve=drawings.curve(*course.scores(plan), site.zone) if sees else None,
         blocks=[b.words for b in approval.blocks_of(plan)]
         if sees and plan.state is PlanState.DRAFT
@@ -339,6 +365,13 @@ def _first_days(plan: Plan, shown: Preview, *, now: datetime) -> Sequence[FirstD
     if any(row.is_booked for row in shown.rows) or not login.me().may(Act.BOOK):
         return ()
     return scheduling.first_days(plan, shown, now=now)
+
+
+def _lasted(plan: Plan) -> list[tuple[Appointment, str | None]]:
+    """Return each infusion that took place, the newest first, with how long it lasted in words."""
+    known = {r.on: f"{r.words} ({r.origin})" for r in relief.known(plan)}
+    found = relief.infusions(plan)[::-1]
+    return [(a, known.get(a.starts_at.astimezone(a.site.zone).date())) for a in found]
 
 
 def _preview(

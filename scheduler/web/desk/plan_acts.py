@@ -13,12 +13,12 @@ from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.messaging import consent
-from scheduler.plans import changes, rules
+from scheduler.plans import changes, relief, rules
 from scheduler.plans import queries as plans
 from scheduler.plans.acts import Ask
 from scheduler.plans.changes import ChangePreview, What
 from scheduler.plans.errors import NotSchedulable, SeriesTaken
-from scheduler.plans.models import ChangeAct, Plan
+from scheduler.plans.models import SIGNED, ChangeAct, Plan
 from scheduler.plans.scheduling import Choice
 from scheduler.web import login
 from scheduler.web.desk import drawings, looks, plan_form, refusals, signing
@@ -219,7 +219,7 @@ def _page(
         words=words,
         ahead=[line for line in lines if not line.is_past],
         typed=_typed(found, asked),
-        suggestion=None,
+        suggestion=_suggested(found, asked),
         shown=shown,
         summary=_summary(shown) if shown else "",
         months_shown=drawings.months(_marks(found, shown)) if shown else [],
@@ -249,6 +249,16 @@ def _shown(
         return changes.preview(found, asked, now=clock.now(), chosen=chosen), None
     except Refusal as refusal:
         return None, refusal
+
+
+def _suggested(found: Plan, asked: Ask) -> str | None:
+    """Return what the course so far suggests for this act, with its sums."""
+    if not login.me().may(Act.SEE_CLINICAL) or found.state not in SIGNED:
+        return None
+    for one in relief.suggestions(found, now=clock.now()):
+        if one.ask.act is asked.act:
+            return " ".join((one.words, *one.arithmetic))
+    return None
 
 
 def _act() -> ChangeAct | None:
