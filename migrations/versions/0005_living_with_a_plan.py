@@ -55,6 +55,7 @@ def upgrade() -> None:
                 "carry-forward",
                 "omit",
                 "re-space",
+                "other-site",
                 "cease",
                 "go-on",
                 "complete",

@@ -33,6 +33,7 @@ class Line:
     max_days: int
     is_past: bool = False  # held, begun, or its time is over: it stays as it is
     on: date | None = None  # the day it is booked, or took place
+    site_id: int | None = None  # where
 
     @property
     def day(self) -> date:
@@ -48,6 +49,7 @@ class Ask:
     visit: int = 0  # from which on; 0 where no visit is meant
     to: date | None = None  # defer: not before this day
     days: tuple[int, int, int] | None = None  # re-space: at least, best, at most
+    site_id: int | None = None  # the other site
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def make(
             return _omit(ask, lines, phases)
         case ChangeAct.RESPACE:
             return _respace(ask, lines, phases, planned=planned, today=today)
+        case ChangeAct.RELOCATE:
+            return _relocate(ask, lines, phases)
         case ChangeAct.GO_ON:
             return _go_on(ask, lines, phases, planned=planned, highest=highest, today=today)
         case _:
@@ -251,6 +255,16 @@ def _split(
             found.append(replace(respaced, count=max(phase.count - kept, 1)))
             shift = 1
     return tuple(found), shift
+
+
+def _relocate(ask: Ask, lines: Sequence[Line], phases: Sequence[Phase]) -> Made:
+    if ask.site_id is None:
+        raise Invalid("Choose a clinic.", field="site")
+    found = [
+        line if line.is_past or line.site_id == ask.site_id else replace(line, on=None)
+        for line in lines
+    ]
+    return Made(tuple(found), tuple(phases))
 
 
 def _go_on(

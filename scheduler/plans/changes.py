@@ -50,7 +50,7 @@ from scheduler.plans.scheduling import Choice, PreviewRow, Slot, Spot
 from scheduler.tasks import service as tasks
 
 #: Acts that change what a clinician signed, and so need a clinician's signature.
-SIGNED_ACTS = frozenset(ChangeAct) - {ChangeAct.DEFER, ChangeAct.CARRY}
+SIGNED_ACTS = frozenset(ChangeAct) - {ChangeAct.DEFER, ChangeAct.CARRY, ChangeAct.RELOCATE}
 #: Acts that leave nothing to place.
 ENDINGS = frozenset({ChangeAct.CEASE, ChangeAct.COMPLETE})
 WORDS = {
@@ -58,6 +58,7 @@ WORDS = {
     ChangeAct.CARRY: "deferred a visit of",
     ChangeAct.OMIT: "left a visit out of",
     ChangeAct.RESPACE: "spaced the visits anew of",
+    ChangeAct.RELOCATE: "chose the other clinic for",
     ChangeAct.CEASE: "ended",
     ChangeAct.GO_ON: "went on with",
     ChangeAct.COMPLETE: "completed",
@@ -129,6 +130,8 @@ def preview(
     own = _movable(plan, now=now)
     slots = [_slot(plan, line, rows, standing) for line in made.lines]
     prefer = scheduling.preferences(plan)
+    if ask.site_id is not None:
+        prefer = replace(prefer, site_id=ask.site_id)
     picked = {
         n: c
         for n, c in (chosen or {}).items()
@@ -420,6 +423,7 @@ def lines_of(plan: Plan, *, now: datetime) -> list[Line]:
             max_days=v.max_days,
             is_past=_is_past(v, now=now),
             on=v.starts_at.astimezone(zone).date() if v.starts_at else None,
+            site_id=v.appointment.site_id if v.appointment else None,
         )
         for v in plan.visits
         if v.state is not VisitState.OMITTED
@@ -433,7 +437,9 @@ def may_be(plan: Plan, *, now: datetime) -> list[ChangeAct]:
     lines = lines_of(plan, now=now)
     if any(not line.is_past for line in lines):
         return [
-            ChangeAct.DEFER, ChangeAct.CARRY, ChangeAct.OMIT, ChangeAct.RESPACE, ChangeAct.CEASE
+            ChangeAct.DEFER, ChangeAct.CARRY, ChangeAct.OMIT, ChangeAct.RESPACE,
+            *([ChangeAct.RELOCATE] if len(clinic_supply.current().sites) > 1 else []),
+            ChangeAct.CEASE,
         ]  # fmt: skip
     if any(v.state is VisitState.BOOKED for v in plan.visits):
         return [ChangeAct.CEASE]  # somebody is in the chair, or was not recorded yet
@@ -465,6 +471,8 @@ def _made(plan: Plan, ask: Ask, *, now: datetime) -> Made:
         raise WrongPlanState("This plan does not run.")
     if ask.act not in may_be(plan, now=now):
         raise WrongPlanState("That cannot be done with this plan now.")
+    if ask.site_id is not None and ask.site_id not in clinic_supply.current().sites:
+        raise Invalid("Choose a clinic.", field="site")
     return acts.make(
         ask,
         lines_of(plan, now=now),
@@ -646,6 +654,15 @@ def _close(plan: Plan, ask: Ask, made: Made, *, actor: str, now: datetime) -> No
         plan.state, plan.review_on = PlanState.COMPLETED, None
     else:
         plan.review_on = _review_on(made) or plan.review_on
+    if ask.act is ChangeAct.RELOCATE and ask.site_id is not None:
+        plan.site_id = ask.site_id
+        kept = scheduling.preferences(plan)
+        if kept.site_id is not None:
+            scheduling.keep_preferences(
+                plan, replace(kept, site_id=ask.site_id), actor=actor, now=now
+            )
+        db.session.flush()
+        db.session.expire(plan, ["site"])
     if ask.act in ENDINGS or ask.act is ChangeAct.GO_ON:
         tasks.close_by_event(service.REASSESS, plan.topic, ask.act.value, actor=actor, now=now)
     db.session.flush()

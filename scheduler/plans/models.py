@@ -220,6 +220,7 @@ class ChangeAct(enum.StrEnum):
     CARRY = "carry-forward"  # each visit takes the next one's date; one is added at the end
     OMIT = "omit"  # one visit less
     RESPACE = "re-space"  # other days between, from a visit on
+    RELOCATE = "other-site"  # the visits ahead at another site
     CEASE = "cease"  # no more visits
     GO_ON = "go-on"  # after a review: the next part of the plan
     COMPLETE = "complete"  # after a review: it has run its course

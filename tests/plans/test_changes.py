@@ -199,6 +199,21 @@ def test_twice_weekly_becomes_weekly_from_the_fourth_visit(
         assert whats(changes.preview(plan, ask, now=TODAY)) == ["past", *["keep"] * 5]
 
 
+def test_a_patient_moves_from_woburn_to_danvers(keep: Keep, where: course.Clinic) -> None:
+    with keep():
+        plan = running(where)
+        before = days(plan)
+        ask = Ask(ChangeAct.RELOCATE, site_id=where.danvers)
+
+        do(plan, ask, where)
+
+        assert days(plan) == before
+        sites = [v.appointment.site_id for v in plan.visits if v.appointment]
+        assert sites == [where.woburn, *[where.danvers] * 5]
+        assert plan.site_id == where.danvers
+        assert whats(changes.preview(plan, ask, now=TODAY)) == ["past", *["keep"] * 5]
+
+
 def test_ceasing_calls_off_what_is_ahead_and_nothing_behind(
     keep: Keep, where: course.Clinic
 ) -> None:

@@ -60,6 +60,12 @@ WORDS = {
         ("visit", "days"),
         "From which visit on",
     ),
+    ChangeAct.RELOCATE: Words(
+        "Change the clinic",
+        "The visits ahead are placed anew at the other clinic, in the same windows.",
+        "Change the clinic",
+        ("site",),
+    ),
     ChangeAct.CEASE: Words(
         "End this plan",
         "The visits ahead are called off. What took place stays.",
@@ -187,7 +193,11 @@ def _asked() -> Ask:
             raise Invalid("Enter whole numbers of days.", field="target")
         least, target, most = (n or 0 for n in numbers)
         days = (least, target, most)
-    return Ask(act, visit=read_number(request.values.get("visit", "")) or 0, to=to, days=days)
+    site = None
+    if act is ChangeAct.RELOCATE:
+        site = clinic_supply.current().site(request.values.get("site", ""))
+    visit = read_number(request.values.get("visit", "")) or 0
+    return Ask(act, visit=visit, to=to, days=days, site_id=site.id if site else None)
 
 
 def _page(
@@ -206,7 +216,7 @@ def _page(
         asked = Ask(_act() or ChangeAct.DEFER, visit=_first_ahead(found))
     words = WORDS[asked.act]
     shown = None
-    if not (refusal and refusal.status == 422 and refusal.field in ("to", "target", "visit")):
+    if not (refusal and refusal.status == 422 and refusal.field in ("to", "target", "visit", "site")):
         shown, wrong_ask = _shown(found, asked, words, chosen)
         refusal = refusal or wrong_ask
     lines = changes.lines_of(found, now=now)
@@ -230,6 +240,7 @@ def _page(
         several=len(supply.sites) > 1,
         zone=supply.sites[found.site_id].zone,
         value=plan_form.written,
+        other_site=next((s for s in supply.sites if s != found.site_id), None),
         texts=consent.standing(found.patient),
         refusal=refusal,
         lines=plan_form.lines_about(problems) if problems else refusals.lines(refusal),
