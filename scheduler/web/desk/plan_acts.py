@@ -83,6 +83,8 @@ WORDS = {
         "Sign: completed",
     ),
 }
+#: What the form above the preview asks; wrong there, there is nothing to show.
+ASKED_FOR = ("to", "target", "visit", "site")
 WORDS[ChangeAct.CARRY] = WORDS[ChangeAct.DEFER]
 WHAT_WORDS = {
     What.PAST: "took place",
@@ -216,7 +218,7 @@ def _page(
         asked = Ask(_act() or ChangeAct.DEFER, visit=_first_ahead(found))
     words = WORDS[asked.act]
     shown = None
-    if not (refusal and refusal.status == 422 and refusal.field in ("to", "target", "visit", "site")):
+    if refusal is None or refusal.status != 422 or refusal.field not in ASKED_FOR:
         shown, wrong_ask = _shown(found, asked, words, chosen)
         refusal = refusal or wrong_ask
     lines = changes.lines_of(found, now=now)
