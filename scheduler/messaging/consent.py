@@ -8,7 +8,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from scheduler.audit import service as audit
@@ -143,16 +143,16 @@ def hand_over(since: Patient, target: Patient, *, actor: str, origin: str, now: 
 
     Only what stands, and only for the number the patient has: a stop is the number's anyway.
     """
-    if not since.mobile or since.mobile != target.mobile:
+    if not since.reached_at or since.reached_at != target.reached_at:
         return
-    granted = _newest_grant(since.id, since.mobile)
-    if granted is None or is_stopped(since.mobile, for_patient=since.id):
+    granted = _newest_grant(since.id, since.reached_at)
+    if granted is None or is_stopped(since.reached_at, for_patient=since.id):
         return
-    if _newest_grant(target.id, since.mobile) is None or not standing(target).may_text:
+    if _newest_grant(target.id, since.reached_at) is None or not standing(target).may_text:
         _write(
             ConsentAct.GRANTED,
             target.id,
-            since.mobile,
+            since.reached_at,
             granted.wording,
             granted.source,
             actor,
@@ -170,10 +170,10 @@ def standing(patient: Patient) -> ConsentStanding:
     """Return how a patient stands to texts."""
     if patient.is_deceased:
         return ConsentStanding(Word.DECEASED, None, None, None)
-    if not patient.mobile:
+    if not patient.reached_at:
         return ConsentStanding(Word.NO_MOBILE, None, None, None)
-    revoked = _newest_revocation(patient.mobile)
-    granted = _newest_grant(patient.id, patient.mobile, after=revoked)
+    revoked = _newest_revocation(patient.reached_at)
+    granted = _newest_grant(patient.id, patient.reached_at, after=revoked)
     if revoked is not None and granted is None:
         return ConsentStanding(Word.REVOKED, revoked.at, revoked.wording, revoked.source)
     if granted is None:
@@ -197,7 +197,7 @@ def textable() -> ColumnElement[bool]:
         select(ConsentEntry.id)
         .where(
             ConsentEntry.patient_id == Patient.id,
-            ConsentEntry.number == Patient.mobile,
+            ConsentEntry.number == func.coalesce(Patient.private_mobile, Patient.mobile),
             ConsentEntry.purpose == PURPOSE,
             ConsentEntry.act == ConsentAct.GRANTED,
             ~undone,
@@ -232,7 +232,10 @@ def holders(number: str) -> list[Patient]:
     return list(
         db.session.scalars(
             select(Patient)
-            .where(Patient.mobile == number, Patient.standing != Standing.MERGED)
+            .where(
+                or_(Patient.mobile == number, Patient.private_mobile == number),
+                Patient.standing != Standing.MERGED,
+            )
             .order_by(Patient.id)
         )
     )
@@ -241,8 +244,8 @@ def holders(number: str) -> list[Patient]:
 def ledger(patient: Patient) -> list[ConsentEntry]:
     """Return every line about this patient or their number, newest first."""
     mine = ConsentEntry.patient_id == patient.id
-    if patient.mobile:
-        mine = mine | (ConsentEntry.number == patient.mobile)
+    if patient.reached_at:
+        mine = mine | (ConsentEntry.number == patient.reached_at)
     lines = select(ConsentEntry).where(mine).order_by(ConsentEntry.id.desc())
     return list(db.session.scalars(lines))
 

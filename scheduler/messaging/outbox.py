@@ -225,7 +225,7 @@ def _recipient(patient: Patient, channel: Channel) -> str | None:
     """Return where to reach a patient, or None when there is nowhere, or nobody any more."""
     if patient.is_deceased:
         return None
-    return (patient.mobile if channel is Channel.SMS else patient.email) or None
+    return (patient.reached_at if channel is Channel.SMS else patient.email) or None
 
 
 def withdraw(topic: str, *, now: datetime) -> int:
@@ -318,6 +318,8 @@ def _prepare(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
                 if message.template in rules.REPLIES
                 else judge(view)
             )
+            if isinstance(verdict, Send) and patient is not None and patient.shares_phone:
+                verdict = _discreet(verdict, message, patient)
             outgoing = _word(message, view, verdict) if isinstance(verdict, Send) else None
     except Exception as fault:
         # One poisoned message must not stop the ones behind it.
@@ -350,6 +352,23 @@ def _said_back(message: Message) -> dict[str, str]:
     return dict(message.facts) | ({"words": message.words} if message.words else {})
 
 
+def _discreet(verdict: Send, message: Message, patient: Patient) -> Send:
+    """Say to a phone that others read no more than that there is something for one of them.
+
+    It asks nothing either: whoever holds the phone could answer.
+    """
+    if message.channel is not Channel.SMS or message.template in rules.REPLIES:
+        return verdict
+    phone = verdict.facts.get("phone") or db.session.scalar(
+        select(Site.phone).order_by(Site.id != (patient.home_site_id or 0), Site.id).limit(1)
+    )
+    return replace(
+        verdict,
+        template=rules.DISCREET if "link" in verdict.links else rules.DISCREET_CALL,
+        facts={"phone": phone or "", "initial": patient.first_initial},
+    )
+
+
 def _reach_back(message: Message) -> Verdict | None:
     """An answer goes to the number that wrote, unless it said stop."""
     allowed = message.template in rules.EVEN_WHEN_STOPPED
@@ -360,7 +379,7 @@ def _reach_back(message: Message) -> Verdict | None:
 
 def _readdress(message: Message, patient: Patient) -> bool:
     """Send to where they are reached by now, in the language they read by now."""
-    current = patient.mobile if message.channel is Channel.SMS else patient.email
+    current = patient.reached_at if message.channel is Channel.SMS else patient.email
     if not current:
         return False
     message.recipient = current

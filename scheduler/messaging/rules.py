@@ -90,6 +90,9 @@ DAY_BEGINS = time(8)
 DAY_ENDS = time(21)
 LONGEST_VALIDITY = 36_000  # seconds; what the provider takes at most
 
+#: All that a phone which others read is told, with a private link and without.
+DISCREET = "for-one"
+DISCREET_CALL = "for-one-call"
 #: Texts nobody asked for just now: capped, and never at night.
 REMINDERS = frozenset({"call-tomorrow", "visit-soon", "visit-tomorrow"})
 #: Times offered to those who wait for one: capped as reminders are, and never at night.

@@ -13,6 +13,7 @@ What a text may say comes from facts, which are plain words so that they can wai
     address     where to come; absent for a call -> {place}, else "We will call you."
     phone       E.164                            -> {phone}
     words       what staff wrote                 -> {words}
+    initial     the first letter of their name   -> {initial}
     visits      JSON: [[starts_at, zone, site or ""], ...] -> {dates}, as many as fit two parts
 """
 
@@ -211,7 +212,7 @@ def _given(language: str, facts: Mapping[str, str]) -> dict[str, str]:
         given["until"] = when(datetime.fromisoformat(facts["until"]), ZoneInfo(zone), language)
     if facts.get("phone"):
         given["phone"] = shown(facts["phone"])
-    for plain_name in ("site", "words"):
+    for plain_name in ("site", "words", "initial"):
         if facts.get(plain_name):
             given[plain_name] = facts[plain_name]
     address = facts.get("address")

@@ -40,6 +40,7 @@ MEANING: Mapping[str, str] = {
     "phone": "the number to call",
     "link": "the private link",
     "dates": "every date that stands",
+    "initial": "the first letter of what they like to be called",
     "until": "how long an offered time is kept",
 }
 _ALWAYS = frozenset({"clinic", "phone"})
@@ -282,6 +283,7 @@ def _facts() -> Iterator[tuple[Site, dict[str, str]]]:
                     "phone": site.phone,
                     "visits": json.dumps(visits),
                     "until": (moment + timedelta(hours=2)).isoformat(),
+                    "initial": "M",
                     "words": "Please come in by the door at the back.",
                 },
             )

@@ -63,6 +63,8 @@ class Patient(Model):
     birth_date: Mapped[date | None]
     sex: Mapped[str | None]  # FHIR administrative-gender: male female other unknown
     mobile: Mapped[str | None] = mapped_column(index=True)  # E.164, could be texted
+    private_mobile: Mapped[str | None] = mapped_column(index=True)  # then only there, never mobile
+    shares_phone: Mapped[bool] = mapped_column(default=False)  # others read what is texted
     phone_text: Mapped[str | None]  # a phone as it was given, when it is no valid mobile
     email: Mapped[str | None]
     language: Mapped[str]  # "en", "es", "pt_BR"
@@ -85,6 +87,11 @@ class Patient(Model):
     def shown_name(self) -> str:
         """What staff call them: "June Okafor"."""
         return f"{self.preferred_name or self.given_name} {self.family_name}".strip()
+
+    @property
+    def reached_at(self) -> str | None:
+        """Where texts go and calls are made, E.164: the number they asked for in confidence."""
+        return self.private_mobile or self.mobile
 
     @property
     def first_initial(self) -> str:

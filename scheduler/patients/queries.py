@@ -96,11 +96,14 @@ def likely_same(
 
 
 def with_mobile(number: str) -> list[Patient]:
-    """Return everybody reached by this number, known patients first."""
+    """Return everybody this number may belong to, known patients first."""
     return list(
         db.session.scalars(
             select(Patient)
-            .where(Patient.mobile == number, Patient.standing != Standing.MERGED)
+            .where(
+                or_(Patient.mobile == number, Patient.private_mobile == number),
+                Patient.standing != Standing.MERGED,
+            )
             .order_by(Patient.standing.desc(), Patient.id)
         )
     )

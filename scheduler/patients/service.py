@@ -212,7 +212,9 @@ def refresh_search(patient: Patient) -> None:
     names = plain(
         " ".join(filter(None, (patient.given_name, patient.preferred_name, patient.family_name)))
     )
-    numbers = [digits(n)[-10:] for n in (patient.mobile, patient.phone_text) if n]
+    numbers = [
+        digits(n)[-10:] for n in (patient.mobile, patient.private_mobile, patient.phone_text) if n
+    ]
     born = [patient.birth_date.strftime("%m/%d/%Y")] if patient.birth_date else []
     codes = [plain(patient.mrn)] if patient.mrn else []
     patient.search = " " + " ".join([names, *dict.fromkeys(numbers), *born, *codes]) + " "

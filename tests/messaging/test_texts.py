@@ -23,6 +23,7 @@ FACTS = {
     "site": "Woburn",
     "phone": "+17815550134",
     "address": "1 Main Street, Woburn, MA 01801",
+    "initial": "J",
     "words": "Please come in by the door at the back.",
     "visits": json.dumps(
         [

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import EmailField, Field, RadioField, SelectField, StringField
+from wtforms import BooleanField, EmailField, Field, RadioField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from scheduler.accounts.rules import Act
@@ -28,7 +28,7 @@ from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
 from scheduler.web.display import full_date
-from scheduler.web.fields import Form, option, read_number, tidy_line
+from scheduler.web.fields import Form, MobileField, option, read_number, tidy_line
 from scheduler.web.guards import insist, requires
 from scheduler.web.i18n import LANGUAGES
 
@@ -79,6 +79,8 @@ class ContactForm(Form):
         [Length(max=40, message="That is longer than any number.")],
         filters=[tidy_line],
     )
+    private_mobile = MobileField("Number to use in confidence", [Optional()])
+    shares_phone = BooleanField("Others read this phone")
     email = EmailField("E-mail", [Optional()], filters=[tidy_line])
     language = SelectField("Language", choices=[option(k, v) for k, v in LANGUAGES.items()])
 
@@ -143,6 +145,8 @@ def edit(public_id: str) -> ResponseReturnValue:
     form = ContactForm(
         preferred_name=patient.preferred_name,
         phone=number,
+        private_mobile=patient.private_mobile,
+        shares_phone=patient.shares_phone,
         email=patient.email,
         language=patient.language,
     )
@@ -166,6 +170,8 @@ def keep(public_id: str) -> ResponseReturnValue:
                     "preferred_name": (form.preferred_name.data or "").strip() or None,
                     "mobile": number,
                     "phone_text": text,
+                    "private_mobile": form.private_mobile.data,
+                    "shares_phone": bool(form.shares_phone.data),
                     "email": (form.email.data or "").strip() or None,
                     "language": form.language.data,
                 },
@@ -190,13 +196,13 @@ def record_consent(public_id: str) -> ResponseReturnValue:
     try:
         with transaction():
             patient = patients.by_public_id(public_id)
-            if not patient.mobile:
+            if not patient.reached_at:
                 raise Invalid("There is no mobile number to text.")
             wording = f"{SPOKEN_WORDING} (asked {HOW_AGREED[str(form.how.data)]})"
             if form.answer.data == "yes":
                 consent.grant(
                     patient,
-                    patient.mobile,
+                    patient.reached_at,
                     wording,
                     source="desk",
                     actor=actor,
@@ -205,7 +211,7 @@ def record_consent(public_id: str) -> ResponseReturnValue:
                 )
             else:
                 consent.revoke(
-                    patient.mobile,
+                    patient.reached_at,
                     wording=wording,
                     source="desk",
                     actor=actor,
@@ -316,7 +322,7 @@ def _page(
         plan_words=PLAN_WORDS,
         services={code: s.name for code, s in supply.services.items()},
         messages=messages.of_patient(patient.id, limit=20),
-        talk=messages.conversation(patient.mobile, limit=30) if patient.mobile else [],
+        talk=messages.conversation(patient.reached_at, limit=30) if patient.reached_at else [],
         zone=site.zone,
         site=site,
         sees_clinical=login.me().may(Act.SEE_CLINICAL),

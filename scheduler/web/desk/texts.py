@@ -38,6 +38,8 @@ TITLES = {
     "all-cancelled": "Everything is off",
     "call-offer": "A sooner time for a call is offered",
     "visit-offer": "A sooner time for a visit is offered",
+    "for-one": "All a shared phone is told, with a link",
+    "for-one-call": "All a shared phone is told, without",
     "confirmed": "Answer to 1",
     "change-asked": "Answer to 2",
     "unclear": "Answer to what we do not understand",
