@@ -98,7 +98,7 @@ REMINDERS = frozenset({"call-tomorrow", "visit-soon", "visit-tomorrow"})
 #: Times offered to those who wait for one: capped as reminders are, and never at night.
 OFFERS = frozenset({"call-offer", "visit-offer"})
 #: What counts towards how many texts a person gets in a day and a week.
-CAPPED = REMINDERS | OFFERS
+CAPPED = REMINDERS | OFFERS | {DISCREET}
 #: Texts that ask for 1 or 2.
 ASKING = REMINDERS | {"call-booked"}
 #: Answers to a text that came in. They need no consent: the person wrote first.
@@ -112,7 +112,13 @@ BY_STAFF = "answer"
 EVEN_WHEN_STOPPED = frozenset({"stopped", "help", "emergency"})
 #: What may go out a second time after a call that ended without an answer: the same words still
 #: being true, a late double tells nobody anything new. A change told twice could tell an old one.
-DOUBLE_IS_HARMLESS = REMINDERS | {"call-booked", "visit-booked", "invite", "invite-cancelled"}
+DOUBLE_IS_HARMLESS = REMINDERS | {
+    DISCREET,
+    "call-booked",
+    "visit-booked",
+    "invite",
+    "invite-cancelled",
+}
 
 
 def retry_delay(attempts: int, jitter: float) -> timedelta:
