@@ -20,6 +20,12 @@ from scheduler.treatment.models import Answer, Clearance, Decision
 from tests import make
 
 NOW = make.MONDAY  # Monday, March 2, 10:00 AM in Woburn
+#: Vital signs as good at the end as they began.
+WELL = {"systolic": 124, "diastolic": 80, "pulse": 70, "oxygen": 98}
+#: What a nurse sends when all is well before they go home.
+GOING_HOME = {f"met-{item}": "2" for item in vocabulary.DISCHARGE} | {
+    name: str(value) for name, value in WELL.items()
+}
 HASH = hashed("quiet-harbor-lamp")
 
 
@@ -156,7 +162,8 @@ def infuse(
     ended = began + timedelta(minutes=40)
     chair.end(appointment, "complete", actor="staff:3", now=ended)
     for item in vocabulary.DISCHARGE:
-        chair.note_discharge(appointment, item, is_met=True, actor="staff:3", now=ended)
+        chair.note_discharge(appointment, item, 2, actor="staff:3", now=ended)
+    chair.note_vitals(appointment, WELL, actor="staff:3", now=ended)
     if until_safe:
         safe = ended + timedelta(minutes=30)
         chair.sign_safe(appointment, person(where.nurse), escort=True, now=safe)

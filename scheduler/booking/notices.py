@@ -44,6 +44,9 @@ REMINDERS: dict[ServiceCode, tuple[tuple[str, int], ...]] = {
 #: A reminder this close behind the booking itself would only repeat it.
 TOO_SOON = timedelta(hours=2)
 LINK_LIVES_ON = timedelta(hours=24)
+#: The text with the words to take home, and how long its link may be opened.
+WAY_HOME = "visit-home"
+SHEET_LIVES = timedelta(hours=72)
 
 
 def is_call(appointment: Appointment) -> bool:
@@ -159,6 +162,8 @@ def judge(message: MessageView, *, public_url: str, organizer: str, now: datetim
         return _difference(message, public_url=public_url, now=now)
     if message.template == "invite":
         return _invitation(message, organizer=organizer, now=now)
+    if message.template == WAY_HOME:
+        return _way_home(message, public_url=public_url, now=now)
     return _reminder(message, public_url=public_url, now=now)
 
 
@@ -347,6 +352,33 @@ def _facts(appointment: Appointment) -> dict[str, str]:
         "phone": site.phone,
     }
     return facts if is_call(appointment) else facts | {"address": site.address}
+
+
+def way_home(appointment: Appointment, given: int, *, now: datetime) -> Word:
+    """Return the text that holds the link to the words to take home: they asked for it just now.
+
+    Args:
+        given: Which giving it is; the same is not sent twice.
+    """
+    return Word(
+        template=WAY_HOME,
+        channel=Channel.SMS,
+        patient=appointment.patient,
+        facts={},
+        topic=appointment.topic,
+        dedupe_key=f"{WAY_HOME}:{given}",
+        send_after=now,
+        expires_at=now + timedelta(hours=6),
+        is_reply=True,
+    )
+
+
+def _way_home(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
+    appointment = queries.by_topic(message.topic)
+    if appointment is None or not appointment.is_live:
+        return Drop("the appointment no longer stands")
+    token = mint_link(appointment.patient, appointment.topic, expires_at=now + SHEET_LIVES, now=now)
+    return Send(facts=_facts(appointment), links={"link": f"{public_url}/my/{token}/home"})
 
 
 def ready_link(appointment: Appointment, *, public_url: str, now: datetime) -> dict[str, str]:

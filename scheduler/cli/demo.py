@@ -61,7 +61,7 @@ from scheduler.plans import (
 from scheduler.plans import service as plans
 from scheduler.plans.models import Impression, Plan
 from scheduler.plans.scheduling import Choice
-from scheduler.treatment import chair, clearance, vocabulary
+from scheduler.treatment import chair, clearance, readiness, vocabulary
 from scheduler.treatment.models import Answer, Decision, Outcome
 from scheduler.waitlist import offers as waitlist_offers
 
@@ -805,18 +805,22 @@ class _Story:
 
         def ready(a: Appointment, moment: datetime) -> None:
             for item in vocabulary.READINESS:
-                chair.note_readiness(a, item, is_met=True, actor=nurse, now=moment)
+                who = self._doctor() if item == vocabulary.CLINICIAN else None
+                chair.note_readiness(a, item, is_met=True, who=who, actor=nurse, now=moment)
             wishes = {item: item != "blanket" for item in vocabulary.COMFORT}
             chair.note_comfort(a, wishes, note="Rain on a lake", actor=nurse, now=moment)
             chair.note_score(a, baseline, when="baseline", actor=nurse, now=moment)
             readings = {"systolic": 118 + int(luck * 16), "diastolic": 76, "pulse": 70}
             chair.note_vitals(a, readings, actor=nurse, now=moment)
 
+        at(starts - timedelta(hours=15 + int(luck * 6)), _answered(luck))
+
         at(came, lambda a, moment: plans.arrive(a, actor=self._actor(a.site), now=moment))
         at(came + timedelta(minutes=6), ready)
         at(begins, lambda a, moment: plans.start_infusion(a, actor=nurse, now=moment))
         if worst:
             at(begins + timedelta(minutes=12), _effect(worst, luck, nurse))
+        at(begins + timedelta(minutes=14), _watched(worst, luck, nurse))
         why = "patient" if stops else "complete"
         at(ended, lambda a, moment: chair.end(a, why, actor=nurse, now=moment))
         at(safe, _going_home(after, self.built.staff["rosa"].id))
@@ -936,11 +940,46 @@ def _effect(worst: int, luck: float, actor: str) -> Callable[[Appointment, datet
     )
 
 
+def _answered(luck: float) -> Callable[[Appointment, datetime], object]:
+    """Answer the questions before a visit; one in five does not, one in ten has nobody yet."""
+
+    def deed(a: Appointment, moment: datetime) -> None:
+        if luck > 0.8:
+            return
+        given = readiness.Given(
+            escort_name=FIRST_NAMES[int(luck * 59)] if luck > 0.08 else None,
+            escort_phone=None,
+            keeps_times=True,
+            knows_medicines=luck < 0.75,
+            is_ill=False,
+            illness=None,
+            agrees=True,
+        )
+        actor = f"patient:{a.patient_id}"
+        readiness.answer(a, given, seen_start=a.starts_at, actor=actor, now=moment)
+
+    return deed
+
+
+def _watched(worst: int, luck: float, actor: str) -> Callable[[Appointment, datetime], object]:
+    """Look at the vital signs while the drip runs; give something against what is worse."""
+
+    def deed(a: Appointment, moment: datetime) -> None:
+        readings = {"systolic": 124 + int(luck * 14), "diastolic": 80, "oxygen": 97}
+        chair.note_vitals(a, readings, awake="drowsy", actor=actor, now=moment)
+        if worst > 1:
+            chair.note_rescue(a, "Ondansetron", "4 mg", against="nausea", actor=actor, now=moment)
+
+    return deed
+
+
 def _going_home(score: int, nurse_id: int) -> Callable[[Appointment, datetime], object]:
     def deed(a: Appointment, moment: datetime) -> None:
         actor = f"staff:{nurse_id}"
         for item in vocabulary.DISCHARGE:
-            chair.note_discharge(a, item, is_met=True, actor=actor, now=moment)
+            chair.note_discharge(a, item, 2, actor=actor, now=moment)
+        readings = {"systolic": 124, "diastolic": 77, "pulse": 68, "oxygen": 97}
+        chair.note_vitals(a, readings, awake="alert", actor=actor, now=moment)
         chair.note_score(a, score, when="after", actor=actor, now=moment)
         chair.note_handout(a, "printed", actor=actor, now=moment)
         signer = db.session.get_one(Staff, nurse_id)

@@ -143,6 +143,16 @@ CHOICES: dict[str, Range] = {
     "infusion_minutes": Range("A visit's clock runs", 10, 240, "minutes", step=5),
     "recovery_minutes": Range("Recovery takes", 5, 240, "minutes", step=5),
     "turnover_minutes": Range("Making a chair ready takes", 0, 120, "minutes", step=5),
+    "observe_first_minutes": Range("Vital signs are due first", 1, 60, "minutes after the start"),
+    "observe_every_minutes": Range("… then every", 1, 60, "minutes"),
+    "observe_recovery_minutes": Range("… and in recovery every", 1, 60, "minutes"),
+    "discharge_score_least": Range("To go home, a score of at least", 0, 10, "of 10"),
+    "discharge_pressure_percent": Range(
+        "… the upper pressure within", 1, 60, "percent of where it began"
+    ),
+    "discharge_oxygen_least": Range("… oxygen of at least", 80, 100, "percent"),
+    "rest_hours": Range("No driving, alcohol or big decisions for", 1, 72, "hours after"),
+    "call_after_hours": Range("They are called", 1, 72, "hours after"),
     "chat_first_day": Range("The chat is at the earliest", 0, 30, "days after"),
     "chat_last_day": Range("The chat is at the latest", 1, 60, "days after"),
     "food_heavy_hours": Range("Nothing heavy to eat from", 0, 24, "hours before a visit"),

@@ -21,7 +21,7 @@ from scheduler.plans import approval
 from scheduler.plans import service as plans
 from scheduler.tasks import queries as tasks
 from scheduler.tasks.models import Task
-from scheduler.treatment import clearance, readiness
+from scheduler.treatment import chair, clearance, readiness
 
 CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
 
@@ -53,6 +53,10 @@ TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     clearance.NOT_CLEARED_BOOKED: (
         "Not cleared any more, and the first visit is booked",
         ("Visit called off", "Keeps the time: talked to the clinician"),
+    ),
+    chair.CALL_AFTER: (
+        "Call the day after: how are they?",
+        ("All well", "Not reached", "A clinician calls"),
     ),
     plans.REASSESS: ("The course has run: look at it again", ("Looked at",)),
 }

@@ -33,6 +33,7 @@ class Version:
     recorded_at: datetime
     reason: str | None
     is_struck: bool
+    signed_by: str | None
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ class Entry:
     kind: EventKind
     data: Mapping[str, Any]
     now: Version
-    signed_by: str | None
-    before: Sequence[Version]
+    before: Sequence[Version]  # the first first
 
 
 def record(appointment: Appointment) -> list[Entry]:
@@ -61,8 +61,7 @@ def record(appointment: Appointment) -> list[Entry]:
     for root, thread in threads.items():
         versions = [_version(event, names) for event in thread]
         last = thread[-1]
-        signer = names.get(f"staff:{last.signed_by_id}") if last.signed_by_id else None
-        found.append(Entry(root, last.kind, last.data, versions[-1], signer, versions[:-1][::-1]))
+        found.append(Entry(root, last.kind, last.data, versions[-1], versions[:-1]))
     return sorted(found, key=lambda e: (e.now.at, e.id), reverse=True)
 
 
@@ -78,8 +77,23 @@ def _readiness(data: Mapping[str, Any]) -> str:
 
 
 def _discharge(data: Mapping[str, Any]) -> str:
-    said = "" if data["is_met"] else "NOT yet: "
-    return f"{said}{vocabulary.DISCHARGE.get(data['item'], data['item'])}"
+    item = data["item"]
+    words = vocabulary.DISCHARGE.get(item, item)
+    if "points" not in data:  # of before there were points
+        return f"{words}: {'met' if data['is_met'] else 'not yet'}"
+    points = data["points"]
+    means = vocabulary.DISCHARGE_POINTS.get(item, ("", "", ""))[points]
+    return f"{words}, {points} of {vocabulary.MOST_POINTS}: {means.lower()}"
+
+
+def _dose(data: Mapping[str, Any]) -> str:
+    change = data.get("change", "set")
+    if change == vocabulary.RESCUE:
+        against = vocabulary.SIDE_EFFECTS.get(data["for"], data["for"]).lower()
+        return f"Medicine given: {data['medicine']}, {data['amount']}, against {against}"
+    return (
+        f"Dose: {vocabulary.DOSE_CHANGES[change].lower()} {data['amount']} {data['unit']}".rstrip()
+    )
 
 
 def _comfort(data: Mapping[str, Any]) -> str:
@@ -109,6 +123,8 @@ def vitals(data: Mapping[str, Any]) -> str:
         ):
             value = data[name]
             parts.append(f"oxygen {value} %" if name == "oxygen" else f"{label} {value}")
+    if "awake" in data:
+        parts.append(vocabulary.AWAKE.get(data["awake"], data["awake"]).lower())
     return "Vital signs: " + ", ".join(parts)
 
 
@@ -123,7 +139,7 @@ _SAY: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
     EventKind.SCORE: lambda d: f"Pain {d['score']} of 10, {_MOMENTS.get(d['when'], d['when'])}",
     EventKind.VITALS: vitals,
     EventKind.START: lambda d: "Started" + _although(d.get("overridden")),
-    EventKind.DOSE: lambda d: f"Dose set to {d['amount']} {d['unit']}",
+    EventKind.DOSE: _dose,
     EventKind.SIDE_EFFECT: _side_effect,
     EventKind.END: lambda d: (
         f"Drip ended: {vocabulary.ENDINGS.get(d['reason'], d['reason']).lower()}"
@@ -145,4 +161,5 @@ def _version(event: SessionEvent, names: Mapping[str, str]) -> Version:
         recorded_at=event.recorded_at,
         reason=event.reason,
         is_struck=event.is_struck,
+        signed_by=names.get(f"staff:{event.signed_by_id}") if event.signed_by_id else None,
     )

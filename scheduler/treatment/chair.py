@@ -10,18 +10,23 @@ from sqlalchemy import or_, select
 from scheduler.accounts.models import Staff
 from scheduler.accounts.rules import Act, may
 from scheduler.audit import service as audit
-from scheduler.booking import overruns
+from scheduler.booking import notices, overruns
 from scheduler.booking import service as booking
 from scheduler.booking.allocation import everything_at, lock
 from scheduler.booking.models import Appointment, Authority, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ResourceSkill, ServiceCode
+from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid
+from scheduler.messaging import consent, outbox
+from scheduler.tasks import service as tasks
 from scheduler.treatment import clearance, queries, rules, vocabulary
 from scheduler.treatment.errors import MayNotSign, NotInOrder, NotReady
 from scheduler.treatment.models import ONCE, Answer, EventKind, SessionEvent
 
+#: The task to call them the day after; its topic is the appointment's.
+CALL_AFTER = "call-after"
 LONGEST_BACKDATE = timedelta(hours=24)
 #: The same line from the same hands so soon after is a button pressed twice.
 ONE_PRESS = timedelta(seconds=5)
@@ -48,16 +53,29 @@ def note_readiness(
     item: str,
     *,
     is_met: bool,
+    who: Staff | None = None,
     note: str | None = None,
     actor: str,
     now: datetime,
 ) -> SessionEvent:
-    """Record one answer of the readiness list; asking again counts."""
+    """Record one answer of the readiness list; asking again counts.
+
+    Args:
+        who: The clinician who is on site, of that item.
+
+    Raises:
+        Invalid: not on the list, or `who` is no clinician.
+    """
     _known(item, vocabulary.READINESS, "item")
+    data: dict[str, Any] = {"item": item, "is_met": is_met}
+    if item == vocabulary.CLINICIAN and is_met and who is not None:
+        if not may(who.role, Act.OVERRIDE_SAFETY):
+            raise Invalid("Choose a clinician.", field="on-site")
+        data["staff"] = who.id
     return _write(
         appointment,
         EventKind.READINESS,
-        {"item": item, "is_met": is_met},
+        data,
         note=note,
         actor=actor,
         now=now,
@@ -105,13 +123,22 @@ def note_vitals(
     appointment: Appointment,
     readings: Mapping[str, int],
     *,
+    awake: str | None = None,
     at: datetime | None = None,
     actor: str,
     now: datetime,
 ) -> SessionEvent:
-    """Record vital signs: any of systolic, diastolic, pulse, breaths, oxygen."""
+    """Record vital signs: any of systolic, diastolic, pulse, breaths, oxygen; how awake, if seen.
+
+    Raises:
+        Invalid: a figure that was mistyped, at its field.
+    """
     check_vitals(readings)
-    return _write(appointment, EventKind.VITALS, dict(readings), at=at, actor=actor, now=now)
+    data: dict[str, Any] = dict(readings)
+    if awake is not None:
+        _known(awake, vocabulary.AWAKE, "awake")
+        data["awake"] = awake
+    return _write(appointment, EventKind.VITALS, data, at=at, actor=actor, now=now)
 
 
 def check_vitals(readings: Mapping[str, int]) -> None:
@@ -195,19 +222,73 @@ def note_dose(
     amount: str,
     unit: str,
     *,
+    change: str = "set",
     note: str | None = None,
     at: datetime | None = None,
     actor: str,
     now: datetime,
 ) -> SessionEvent:
-    """Record a dose or rate as staff set it, in their own figures. Nothing here proposes one."""
-    if not amount.strip() or not unit.strip():
-        raise Invalid("Enter the amount and its unit, as you set it.", field="amount")
+    """Record a dose or rate as staff set it, in their own figures. Nothing here proposes one.
+
+    Args:
+        change: What was done, of `vocabulary.DOSE_CHANGES`; a pause needs no figures.
+
+    Raises:
+        Invalid: no figures, or not on the list.
+        NotInOrder: the infusion has not started.
+    """
+    _known(change, vocabulary.DOSE_CHANGES, "change")
+    amount, unit = amount.strip(), unit.strip()
+    if change == "paused":
+        amount = unit = ""
+    elif not amount or not unit:
+        raise Invalid(
+            "Enter the amount and its unit, as you set it.", field="unit" if amount else "amount"
+        )
     _running(appointment)
     return _write(
         appointment,
         EventKind.DOSE,
-        {"amount": amount.strip(), "unit": unit.strip()},
+        {"amount": amount, "unit": unit, "change": change},
+        note=note,
+        at=at,
+        actor=actor,
+        now=now,
+    )
+
+
+def note_rescue(
+    appointment: Appointment,
+    medicine: str,
+    amount: str,
+    *,
+    against: str,
+    note: str | None = None,
+    at: datetime | None = None,
+    actor: str,
+    now: datetime,
+) -> SessionEvent:
+    """Record a medicine given against a side effect, as staff gave it. Nothing proposes one.
+
+    Raises:
+        Invalid: no medicine, no amount, or what it was given against is not on the list.
+        NotInOrder: the infusion has not started.
+    """
+    if not medicine.strip():
+        raise Invalid("Enter the medicine.", field="medicine")
+    if not amount.strip():
+        raise Invalid("Enter how much, with its unit.", field="given")
+    _known(against, vocabulary.SIDE_EFFECTS, "against")
+    _running(appointment)
+    return _write(
+        appointment,
+        EventKind.DOSE,
+        {
+            "change": vocabulary.RESCUE,
+            "medicine": medicine.strip(),
+            "amount": amount.strip(),
+            "for": against,
+        },
         note=note,
         at=at,
         actor=actor,
@@ -282,20 +363,21 @@ def end(
 def note_discharge(
     appointment: Appointment,
     item: str,
+    points: int,
     *,
-    is_met: bool,
     note: str | None = None,
     actor: str,
     now: datetime,
 ) -> SessionEvent:
-    """Record one criterion for going home; looking again counts."""
+    """Record the points, 0 to 2, of one item of going home; looking again counts."""
     _known(item, vocabulary.DISCHARGE, "item")
+    _known(points, range(vocabulary.MOST_POINTS + 1), f"met-{item}")
     if rules.first(queries.lines(appointment.id), EventKind.END) is None:
         raise NotInOrder("The infusion has not ended yet.")
     return _write(
         appointment,
         EventKind.DISCHARGE,
-        {"item": item, "is_met": is_met},
+        {"item": item, "points": points},
         note=note,
         actor=actor,
         now=now,
@@ -310,11 +392,12 @@ def sign_safe(
     override: Override | None = None,
     now: datetime,
 ) -> SessionEvent:
-    """Sign that the patient may go home, and give back the time no longer needed.
+    """Sign that the patient may go home; give back the time no longer needed; ask for a call.
 
     Raises:
         MayNotSign: the signer has no right or skill for it, or the override is no clinician's.
-        NotReady: a criterion is not met or the escort is not here, and nobody overrides it.
+        NotReady: the score, the last vital signs or the escort are not as the site asks, and
+            nobody overrides it.
         NotInOrder: the infusion has not ended, or this was signed before.
     """
     if not may_release(signer):
@@ -327,7 +410,9 @@ def sign_safe(
         raise NotInOrder("The infusion has not ended yet.")
     if rules.first(lines, EventKind.SAFE) is not None:
         raise NotInOrder("This was signed already.")
-    missing = [f"Not met: {vocabulary.DISCHARGE[item]}" for item in rules.unmet(lines)]
+    missing = [
+        f"{c.words}: {c.found}" for c in rules.going_home(lines, limits(site)) if not c.is_met
+    ]
     if not escort:
         missing.append("Nobody is here to take them home")
     _unless(override, missing, "They cannot go home yet.")
@@ -346,13 +431,52 @@ def sign_safe(
         chair_until=now + timedelta(minutes=site.settings.turnover_minutes),
         now=now,
     )
+    tasks.open_task(
+        CALL_AFTER,
+        appointment.topic,
+        patient_id=appointment.patient_id,
+        site_id=appointment.site_id,
+        due_at=now + timedelta(hours=site.settings.call_after_hours),
+        now=now,
+    )
     return signed
 
 
+def limits(site: SiteSupply) -> rules.Limits:
+    """Return what a site asks for before somebody goes home."""
+    return rules.Limits(
+        score_least=site.settings.discharge_score_least,
+        pressure_percent=site.settings.discharge_pressure_percent,
+        oxygen_least=site.settings.discharge_oxygen_least,
+    )
+
+
+def next_observation(site: SiteSupply, lines: Sequence[rules.Line]) -> datetime | None:
+    """Return when vital signs are due next by a site's schedule, or None."""
+    return rules.next_observation(
+        lines,
+        first_minutes=site.settings.observe_first_minutes,
+        every_minutes=site.settings.observe_every_minutes,
+        recovery_minutes=site.settings.observe_recovery_minutes,
+    )
+
+
 def note_handout(appointment: Appointment, how: str, *, actor: str, now: datetime) -> SessionEvent:
-    """Record that the words to take home were given."""
+    """Record that the words to take home were given; as a link, send it.
+
+    Raises:
+        Invalid: not on the list, or a link for somebody who may not be texted.
+        NotInOrder: the infusion has not ended, so there is nothing to take home yet.
+    """
     _known(how, vocabulary.HANDOUTS, "how")
-    return _write(appointment, EventKind.HANDOUT, {"how": how}, actor=actor, now=now)
+    if rules.first(queries.lines(appointment.id), EventKind.END) is None:
+        raise NotInOrder("The infusion has not ended yet.")
+    if how == "link" and not consent.may_text(appointment.patient, now=now):
+        raise Invalid("They may not be texted. Please print it.", field="how")
+    given = _write(appointment, EventKind.HANDOUT, {"how": how}, actor=actor, now=now)
+    if how == "link":
+        outbox.put([notices.way_home(appointment, given.id, now=now)], now=now)
+    return given
 
 
 def note(appointment: Appointment, words: str, *, actor: str, now: datetime) -> SessionEvent:
@@ -590,6 +714,16 @@ def _write(
     if override is not None:
         data = {**data, "overridden_by": override.staff.id}
         signed_by = signed_by or override.staff.id
+        audit.record(
+            "safety.session-override",
+            appointment.topic,
+            actor=f"staff:{override.staff.id}",
+            now=now,
+            patient_id=appointment.patient_id,
+            deed=kind.value,
+            although=len(data.get("overridden") or data.get("unmet") or ()),
+            asked_by=actor,
+        )
     _hold(appointment)  # a second click waits for the first
     moment, words = _moment(at, now), (note or "").strip() or None
     again = _said_just_now(appointment.id, kind, data, words, moment, actor=actor, now=now)

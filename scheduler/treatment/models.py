@@ -146,12 +146,15 @@ class EventKind(enum.StrEnum):
     READINESS = "readiness"  # one item asked before the start: {"item", "is_met"}
     COMFORT = "comfort"  # what they would like: {"mask": true, "playlist": "..."}
     SCORE = "score"  # pain 0 to 10: {"score", "when": "baseline" | "during" | "after"}
-    VITALS = "vitals"  # {"systolic", "diastolic", "pulse", "breaths", "oxygen"}
+    VITALS = "vitals"  # {"systolic", "diastolic", "pulse", "breaths", "oxygen", "awake"}
     START = "start"  # the drip runs: the clock starts
-    DOSE = "dose"  # a dose or rate as staff set it; never proposed: {"amount", "unit"}
+    #: A dose or rate as staff set it, never proposed: {"amount", "unit", "change"}; or a medicine
+    #: given against a side effect: {"change": "rescue", "medicine", "amount", "for"}.
+    DOSE = "dose"
     SIDE_EFFECT = "side-effect"  # {"effect", "severity", "action"}
     END = "end"  # the drip stops: {"reason": "complete" | ...}
-    DISCHARGE = "discharge"  # one criterion: {"item", "is_met"}
+    #: One item of the score: {"item", "points"}; before there were points, {"item", "is_met"}.
+    DISCHARGE = "discharge"
     SAFE = "safe"  # signed: safe to go home {"escort", "unmet": [...]}
     HANDOUT = "hand-out"  # given: {"how": "printed" | "link"}
     GONE = "gone"  # left the building

@@ -128,10 +128,104 @@ def unready(lines: Sequence[Line]) -> list[str]:
     return [item for item in vocabulary.READINESS if not said.get(item, False)]
 
 
-def unmet(lines: Sequence[Line]) -> list[str]:
-    """Return the discharge criteria not met or not looked at, in the order of the list."""
-    said = latest_items(lines, EventKind.DISCHARGE)
-    return [item for item in vocabulary.DISCHARGE if not said.get(item, False)]
+def points(lines: Sequence[Line]) -> dict[str, int]:
+    """Return the newest points of each item of going home that was looked at."""
+    found = {}
+    for line in lines:
+        if line.kind is EventKind.DISCHARGE:
+            met = vocabulary.MOST_POINTS if line.data.get("is_met") else 0
+            found[str(line.data["item"])] = int(line.data.get("points", met))
+    return found
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a site asks for before somebody goes home."""
+
+    score_least: int
+    pressure_percent: int  # how far the upper pressure may be from where it began
+    oxygen_least: int
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One thing that must be so before somebody goes home, and how it stands."""
+
+    words: str
+    found: str
+    is_met: bool
+
+
+def going_home(lines: Sequence[Line], limits: Limits) -> list[Criterion]:
+    """Return how the criteria stand by the record; the escort is seen by whoever signs."""
+    return [_score_stands(lines, limits), *_vitals_stand(lines, limits)]
+
+
+def _score_stands(lines: Sequence[Line], limits: Limits) -> Criterion:
+    given = points(lines)
+    left = [words for item, words in vocabulary.DISCHARGE.items() if item not in given]
+    total = sum(given.values())
+    most = vocabulary.MOST_POINTS * len(vocabulary.DISCHARGE)
+    found = f"not looked at: {', '.join(left)}" if left else f"{total} of {most}"
+    return Criterion(
+        f"A score of at least {limits.score_least} of {most}",
+        found,
+        not left and total >= limits.score_least,
+    )
+
+
+def _vitals_stand(lines: Sequence[Line], limits: Limits) -> list[Criterion]:
+    began = first_place(lines, EventKind.START)
+    ended = first_place(lines, EventKind.END)
+    before = _newest(lines[:began], "systolic")
+    after = lines[ended:]
+    pressure, oxygen = _newest(after, "systolic"), _newest(after, "oxygen")
+    off = round(abs(pressure - before) * 100 / before) if pressure and before else None
+    missing = "not measured since the drip ended" if pressure is None else "not measured before"
+    return [
+        Criterion(
+            f"Upper pressure within {limits.pressure_percent} %"
+            + (f" of {before}" if before else " of where it began"),
+            missing if off is None else f"{pressure}, {off} % off",
+            off is not None and off <= limits.pressure_percent,
+        ),
+        Criterion(
+            f"Oxygen at least {limits.oxygen_least} %",
+            "not measured since the drip ended" if oxygen is None else f"{oxygen} %",
+            oxygen is not None and oxygen >= limits.oxygen_least,
+        ),
+    ]
+
+
+def first_place(lines: Sequence[Line], kind: EventKind) -> int:
+    """Return where the first line of a kind stands; after the last when there is none."""
+    return next((n for n, line in enumerate(lines) if line.kind is kind), len(lines))
+
+
+def _newest(lines: Sequence[Line], reading: str) -> int | None:
+    found = [
+        int(line.data[reading])
+        for line in lines
+        if line.kind is EventKind.VITALS and reading in line.data
+    ]
+    return found[-1] if found else None
+
+
+def next_observation(
+    lines: Sequence[Line], *, first_minutes: int, every_minutes: int, recovery_minutes: int
+) -> datetime | None:
+    """Return when vital signs are due next; None before the start and once they may go home.
+
+    Counted from the last ones, so that who looked early is not asked again at once.
+    """
+    started = first(lines, EventKind.START)
+    if started is None or first(lines, EventKind.SAFE) is not None:
+        return None
+    seen = [line.at for line in lines if line.kind is EventKind.VITALS and line.at > started.at]
+    if not seen:
+        return started.at + timedelta(minutes=first_minutes)
+    recovering = first(lines, EventKind.END) is not None
+    return seen[-1] + timedelta(minutes=recovery_minutes if recovering else every_minutes)
 
 
 def score(lines: Sequence[Line], when: str) -> int | None:

@@ -20,13 +20,35 @@ MEASURES: dict[str, str] = {
     CONSENT: "Consent to treatment, signed",
 }
 
+#: Asked of the house, not of the patient; the line may name who it is.
+CLINICIAN = "clinician"
+
+#: What must be so before the drip runs, as the nurse asks it at the chair.
 READINESS: dict[str, str] = {
     "escort": "Somebody will take them home; name and phone known",
     "fasting": "Has kept to the food and drink times",
     "medicines": "Medicines gone through",
     "no-new-illness": "No new illness since the last contact",
     "consent": "Consent still stands",
+    CLINICIAN: "A clinician is on site",
 }
+
+#: How awake somebody is, noted with their vital signs.
+AWAKE: dict[str, str] = {
+    "alert": "Awake and talking",
+    "drowsy": "Drowsy, wakes to a voice",
+    "asleep": "Hard to wake",
+}
+
+#: What staff changed about the drip, in their own figures; nothing here proposes one.
+DOSE_CHANGES: dict[str, str] = {
+    "set": "Set to",
+    "raised": "Raised to",
+    "lowered": "Lowered to",
+    "paused": "Paused",
+    "resumed": "Running again at",
+}
+RESCUE = "rescue"  # another medicine, given against a side effect
 
 COMFORT: dict[str, str] = {
     "mask": "Eye mask",
@@ -66,12 +88,21 @@ ENDINGS: dict[str, str] = {
     "other": "Stopped: other reason",
 }
 
+#: The score of going home: five items of 0 to 2 points.
 DISCHARGE: dict[str, str] = {
-    "awake": "Awake, knows where and when",
-    "walks": "Walks steadily",
-    "vitals": "Vital signs near where they began",
-    "nausea": "No nausea, or little",
-    "calm": "Calm, no dream-like senses left",
+    "awake": "Awake",
+    "walks": "Walking",
+    "vitals": "Vital signs",
+    "nausea": "Nausea",
+    "calm": "Senses",
+}
+MOST_POINTS = 2
+DISCHARGE_POINTS: dict[str, tuple[str, str, str]] = {
+    "awake": ("Hard to wake, or confused", "Drowsy, wakes to a voice", "Knows where and when"),
+    "walks": ("Cannot walk", "Walks with help", "Walks steadily"),
+    "vitals": ("Far from where they began", "Somewhat off", "Near where they began"),
+    "nausea": ("Much, or vomiting", "Some, eased", "None, or little"),
+    "calm": ("Frightened or far away", "A little dream-like", "Calm, nothing dream-like"),
 }
 
 HANDOUTS: dict[str, str] = {"printed": "Printed", "link": "As a link"}

@@ -27,7 +27,8 @@ def test_a_late_infusion_keeps_its_chair_until_it_is_signed_safe(app: Flask, kee
         visit = chair.db.session.get_one(chair.Appointment, number)
         chair.end(visit, "complete", actor="staff:3", now=at(4, 11, 25))
         for item in vocabulary.DISCHARGE:
-            chair.note_discharge(visit, item, is_met=True, actor="staff:3", now=at(4, 11, 30))
+            chair.note_discharge(visit, item, 2, actor="staff:3", now=at(4, 11, 30))
+        chair.note_vitals(visit, course.WELL, actor="staff:3", now=at(4, 11, 30))
         chair.sign_safe(visit, person(where.nurse), escort=True, now=at(4, 11, 30))
         plans.complete_visit(visit, actor="staff:3", now=at(4, 11, 32))
 

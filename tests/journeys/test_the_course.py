@@ -153,7 +153,10 @@ def sit_through(page: Page) -> None:
     press(page, "Nausea: mild")
     press(page, "Complete")
     for item in vocabulary.DISCHARGE:
-        page.locator(f"[name=met-{item}][value=yes]").check(force=True)
+        page.locator(f"[name=met-{item}][value='2']").check(force=True)
+    page.locator("#discharge-systolic").fill("124")
+    page.locator("#discharge-diastolic").fill("80")
+    page.locator("#discharge-oxygen").fill("98")
     press(page, "Save")
     page.locator("#escort").check(force=True)
     page.get_by_label("Your password, as your signature").fill(PASSWORD)
@@ -161,7 +164,7 @@ def sit_through(page: Page) -> None:
     page.locator("#score-4").check(force=True)
     page.get_by_role("button", name="Record", exact=True).first.click()
     expect(page.locator(".record-list")).to_contain_text("Pain 4 of 10, after")
-    press(page, "Printed")
+    press(page, "Printed and given")
     press(page, "They have left: close the visit")
     page.set_viewport_size({"width": 1280, "height": 900})
 

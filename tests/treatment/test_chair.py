@@ -76,9 +76,8 @@ def test_the_board_reads_the_stage_from_the_record(
         chair.end(visit(visit_id), "complete", actor="staff:3", now=at(4, 10, 55))
         assert stage(visit_id, 11, 5) == (Stage.RECOVERING, 10, 30)
         for item in vocabulary.DISCHARGE:
-            chair.note_discharge(
-                visit(visit_id), item, is_met=True, actor="staff:3", now=at(4, 11, 20)
-            )
+            chair.note_discharge(visit(visit_id), item, 2, actor="staff:3", now=at(4, 11, 20))
+        chair.note_vitals(visit(visit_id), course.WELL, actor="staff:3", now=at(4, 11, 20))
         chair.sign_safe(visit(visit_id), person(where.nurse), escort=True, now=at(4, 11, 25))
         assert stage(visit_id, 11, 27) == (Stage.SAFE, 2, None)
         plans.complete_visit(visit(visit_id), actor="staff:3", now=at(4, 11, 30))
@@ -186,7 +185,7 @@ def test_a_dose_is_kept_as_staff_wrote_it(keep: Keep, where: course.Clinic, visi
             started(visit_id), "0.5", "mg/kg over 40 min", actor="staff:3", now=at(4, 10, 16)
         )
         line = next(x for x in queries.lines(visit_id) if x.kind is EventKind.DOSE)
-        assert line.data == {"amount": "0.5", "unit": "mg/kg over 40 min"}
+        assert line.data == {"amount": "0.5", "unit": "mg/kg over 40 min", "change": "set"}
 
 
 def test_nobody_goes_home_with_a_criterion_open_or_alone(
@@ -195,8 +194,11 @@ def test_nobody_goes_home_with_a_criterion_open_or_alone(
     with keep():
         over = ended(visit_id)
         for item in vocabulary.DISCHARGE:
-            met = item != "walks"
-            chair.note_discharge(over, item, is_met=met, actor="staff:3", now=at(4, 11, 20))
+            points = 0 if item == "walks" else 2
+            chair.note_discharge(over, item, points, actor="staff:3", now=at(4, 11, 20))
+        chair.note_vitals(
+            over, {"systolic": 154, "diastolic": 90}, actor="staff:3", now=at(4, 11, 20)
+        )
 
     def act() -> None:
         with keep():
@@ -205,7 +207,9 @@ def test_nobody_goes_home_with_a_criterion_open_or_alone(
     with pytest.raises(NotReady) as refused:
         act()
     assert refused.value.missing == (
-        "Not met: Walks steadily",
+        "A score of at least 9 of 10: 8 of 10",
+        "Upper pressure within 20 % of 126: 154, 22 % off",
+        "Oxygen at least 92 %: not measured since the drip ended",
         "Nobody is here to take them home",
     )
     with keep():
@@ -359,7 +363,8 @@ def test_safe_to_go_gives_the_rest_of_the_time_back(
     with keep():
         over = ended(visit_id)
         for item in vocabulary.DISCHARGE:
-            chair.note_discharge(over, item, is_met=True, actor="staff:3", now=at(4, 11))
+            chair.note_discharge(over, item, 2, actor="staff:3", now=at(4, 11))
+        chair.note_vitals(over, course.WELL, actor="staff:3", now=at(4, 11))
         chair.sign_safe(over, person(where.nurse), escort=True, now=at(4, 11, 2))
 
         ends = sorted(c.ends_at for c in over.claims if c.ends_at > at(4, 10, 45))

@@ -7,24 +7,31 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import force_locale
 
-from scheduler.accounts.rules import Act
+from scheduler.accounts import queries as accounts
+from scheduler.accounts.models import Staff
+from scheduler.accounts.rules import Act, may
 from scheduler.booking import queries as book
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, NotFound, Refusal
 from scheduler.core.timespan import instant
+from scheduler.messaging import consent
 from scheduler.plans import approval, followups
 from scheduler.plans import service as plans
 from scheduler.reports import board as boards
 from scheduler.reports import session as reports
-from scheduler.treatment import chair, rules, vocabulary
+from scheduler.reports import way_home
+from scheduler.treatment import chair, readiness, rules, vocabulary
 from scheduler.treatment import queries as treatment
 from scheduler.treatment.models import EventKind
 from scheduler.web import login
 from scheduler.web.desk import looks, refusals, signing
+from scheduler.web.desk.readiness import answered
 from scheduler.web.desk.rooms import say
 from scheduler.web.desk.signing import Word
 from scheduler.web.fields import read_number
@@ -62,6 +69,25 @@ class Doing:
 def show(public_id: str) -> ResponseReturnValue:
     """Show where the patient is, what comes next, and everything recorded."""
     return _page(public_id)
+
+
+@bp.get("/<string:public_id>/hand-out")
+@requires(Act.RECORD_SESSION)
+def sheet(public_id: str) -> ResponseReturnValue:
+    """Show the words to take home, in the patient's language, to be printed."""
+    let_go()
+    appointment = _infusion(public_id)
+    found = way_home.sheet(appointment, now=clock.now())
+    language = appointment.patient.language
+    words = ""
+    if found is not None:
+        with force_locale(language):
+            words = render_template("portal/_sheet.html", sheet=found, zone=appointment.site.zone)
+    html = render_template(
+        "desk/sheet.html", a=appointment, words=words, speaks=language.replace("_", "-")
+    )
+    looks.note("session.viewed", appointment.topic, patient_id=appointment.patient_id)
+    return html
 
 
 @bp.post("/<string:public_id>/<string:deed>")
@@ -134,8 +160,12 @@ def _before(doing: Doing) -> None:
     said = rules.latest_items(lines, EventKind.READINESS)
     for item in vocabulary.READINESS:
         value = form.get(f"ready-{item}")
-        if value in ("yes", "no") and said.get(item) != (value == "yes"):
-            chair.note_readiness(appointment, item, is_met=value == "yes", **who)  # type: ignore[arg-type]
+        on_site = _on_site() if item == vocabulary.CLINICIAN and value == "yes" else None
+        is_news = said.get(item) != (value == "yes") or (
+            on_site is not None and on_site.id != _clinician_named(lines)
+        )
+        if value in ("yes", "no") and is_news:
+            chair.note_readiness(appointment, item, is_met=value == "yes", who=on_site, **who)  # type: ignore[arg-type]
     if form.get("comfort-asked"):
         wishes = {item: f"comfort-{item}" in form for item in vocabulary.COMFORT}
         playlist = _words("playlist", 200)
@@ -148,7 +178,7 @@ def _before(doing: Doing) -> None:
         chair.note_score(appointment, score, when="baseline", **who)  # type: ignore[arg-type]
     readings = _readings()
     earlier = _last(lines, EventKind.VITALS)
-    if readings and (earlier is None or dict(earlier.data) != readings):
+    if readings and (earlier is None or _figures(earlier) != readings):
         chair.note_vitals(appointment, readings, **who)  # type: ignore[arg-type]
 
 
@@ -177,7 +207,14 @@ def _effect(doing: Doing) -> None:
 
 
 def _vitals(doing: Doing) -> None:
-    chair.note_vitals(doing.appointment, _readings(), at=doing.at, actor=doing.actor, now=doing.now)
+    chair.note_vitals(
+        doing.appointment,
+        _readings(),
+        awake=request.form.get("awake") or None,
+        at=doing.at,
+        actor=doing.actor,
+        now=doing.now,
+    )
 
 
 def _score(doing: Doing) -> None:
@@ -200,6 +237,20 @@ def _dose(doing: Doing) -> None:
         doing.appointment,
         _words("amount", 40),
         _words("unit", 40),
+        change=request.form.get("change", "set"),
+        note=_note(),
+        at=doing.at,
+        actor=doing.actor,
+        now=doing.now,
+    )
+
+
+def _rescue(doing: Doing) -> None:
+    chair.note_rescue(
+        doing.appointment,
+        _words("medicine", 60),
+        _words("given", 40),
+        against=request.form.get("against", ""),
         note=_note(),
         at=doing.at,
         actor=doing.actor,
@@ -219,17 +270,21 @@ def _end(doing: Doing) -> None:
 
 
 def _discharge(doing: Doing) -> None:
-    said = rules.latest_items(treatment.lines(doing.appointment.id), EventKind.DISCHARGE)
+    """Write down the points that are new, and the last vital signs if they are."""
+    lines = treatment.lines(doing.appointment.id)
+    said = rules.points(lines)
     for item in vocabulary.DISCHARGE:
-        value = request.form.get(f"met-{item}")
-        if value in ("yes", "no") and said.get(item) != (value == "yes"):
-            chair.note_discharge(
-                doing.appointment,
-                item,
-                is_met=value == "yes",
-                actor=doing.actor,
-                now=doing.now,
-            )
+        value = request.form.get(f"met-{item}", "")
+        points = read_number(value)
+        if value and points is None:
+            raise Invalid("Please choose one of the list.", field=f"met-{item}")
+        if points is not None and said.get(item) != points:
+            chair.note_discharge(doing.appointment, item, points, actor=doing.actor, now=doing.now)
+    readings = _readings()
+    since_end = lines[rules.first_place(lines, EventKind.END) :]
+    latest = _last(since_end, EventKind.VITALS)
+    if readings and (latest is None or _figures(latest) != readings):
+        chair.note_vitals(doing.appointment, readings, actor=doing.actor, now=doing.now)
 
 
 def _safe(doing: Doing, word: Word) -> None:
@@ -263,6 +318,7 @@ DEEDS: Mapping[str, tuple[Callable[[Doing], None], str]] = {
     "vitals": (_vitals, "Recorded."),
     "score": (_score, "Recorded."),
     "dose": (_dose, "Recorded, as you set it."),
+    "rescue": (_rescue, "Recorded, as you gave it."),
     "end": (_end, "The drip has ended. Recovery begins."),
     "discharge": (_discharge, "Kept."),
     "safe": (lambda _: None, "Signed: safe to go home."),
@@ -295,6 +351,27 @@ def _number(name: str) -> int | None:
     if number is None:
         raise Invalid("Please enter a whole number.", field=name)
     return number
+
+
+def _figures(line: rules.Line) -> dict[str, int]:
+    """Return the figures of a line of vital signs, without how awake they were."""
+    return {name: line.data[name] for name, _ in VITALS if name in line.data}
+
+
+def _on_site() -> Staff | None:
+    """Return who was chosen as the clinician on site, if anybody."""
+    number = _number("on-site")
+    return accounts.staff(number) if number is not None else None
+
+
+def _clinician_named(lines: list[rules.Line]) -> int | None:
+    """Return who the record names as the clinician on site today."""
+    found = [
+        line.data.get("staff")
+        for line in lines
+        if line.kind is EventKind.READINESS and line.data["item"] == vocabulary.CLINICIAN
+    ]
+    return found[-1] if found else None
 
 
 def _readings() -> dict[str, int]:
@@ -338,11 +415,23 @@ def _effect_again(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dose_again(data: dict[str, Any]) -> dict[str, Any]:
+    if data.get("change") == vocabulary.RESCUE:
+        medicine, given = _words("medicine", 60), _words("given", 40)
+        if not medicine or not given:
+            raise Invalid("Enter the medicine and how much.", field="medicine")
+        return data | {"medicine": medicine, "amount": given}
     amount = _words("amount", 40)
     unit = _words("unit", 40)
-    if not amount or not unit:
+    if data.get("change") != "paused" and (not amount or not unit):
         raise Invalid("Enter the amount and its unit.", field="amount")
     return data | {"amount": amount, "unit": unit}
+
+
+def _points_again(data: dict[str, Any]) -> dict[str, Any]:
+    points = _number("points")
+    if points is None or points > vocabulary.MOST_POINTS:
+        raise Invalid("Please choose one of the list.", field="points")
+    return {"item": data["item"], "points": points}
 
 
 def _met_again(data: dict[str, Any]) -> dict[str, Any]:
@@ -352,10 +441,10 @@ def _met_again(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"is_met": value == "yes"}
 
 
-def _vitals_again(_: dict[str, Any]) -> dict[str, Any]:
+def _vitals_again(data: dict[str, Any]) -> dict[str, Any]:
     readings = _readings()
     chair.check_vitals(readings)
-    return readings
+    return {**readings, **({"awake": data["awake"]} if "awake" in data else {})}
 
 
 def _end_again(data: dict[str, Any]) -> dict[str, Any]:
@@ -369,7 +458,7 @@ _AMENDED: Mapping[EventKind, Callable[[dict[str, Any]], dict[str, Any]]] = {
     EventKind.SIDE_EFFECT: _effect_again,
     EventKind.DOSE: _dose_again,
     EventKind.READINESS: _met_again,
-    EventKind.DISCHARGE: _met_again,
+    EventKind.DISCHARGE: _points_again,
     EventKind.VITALS: _vitals_again,
     EventKind.END: _end_again,
 }
@@ -391,6 +480,7 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
     started = rules.first(lines, EventKind.START)
     # Before the start only today's answers count; afterwards all that led to it stay to be seen.
     before = lines if started else treatment.lines_of_day(appointment, now)
+    is_ended = rules.first(lines, EventKind.END) is not None
     comfort = _last(lines, EventKind.COMFORT)
     vitals = _last(lines, EventKind.VITALS)
     placed = book.placed([appointment])[0]
@@ -419,8 +509,17 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
         is_closed=appointment.status is Status.FULFILLED,
         in_the_way=chair.in_the_way_of_start(appointment, now=now) if started is None else [],
         ready=rules.latest_items(before, EventKind.READINESS),
-        met=rules.latest_items(lines, EventKind.DISCHARGE),
-        unmet=[vocabulary.DISCHARGE[i] for i in rules.unmet(lines)],
+        met=rules.points(lines),
+        criteria=rules.going_home(lines, chair.limits(site)) if is_ended else [],
+        answered=None if started else answered(appointment, clinical=True),
+        signed_consent=None if started else readiness.consent_signed(appointment),
+        consent_in_use=site.settings.consent_version,
+        clinicians=[] if started else _clinicians(site, now=now),
+        on_site=_clinician_named(before),
+        look_at=chair.next_observation(site, lines) if appointment.is_live else None,
+        final_vitals=_final_vitals(lines),
+        escort_named=_escort_named(appointment) if is_ended else None,
+        may_text=is_ended and consent.may_text(appointment.patient, now=now),
         comfort=comfort.data if comfort else {},
         playlist=(comfort.note or "") if comfort else "",
         comfort_asked=comfort is not None,
@@ -449,6 +548,46 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
     )
     looks.note("session.viewed", appointment.topic, patient_id=appointment.patient_id)
     return html
+
+
+@dataclass(frozen=True)
+class OnSite:
+    """A clinician who may be here; `until` is when they go by the roster, None off the roster."""
+
+    id: int
+    name: str
+    until: datetime | None
+
+
+def _clinicians(site: SiteSupply, *, now: datetime) -> list[OnSite]:
+    """Return every clinician, those on the site's roster at this moment first."""
+    day = now.astimezone(site.zone).date()
+    until: dict[int, datetime] = {}
+    for person in site.people:
+        if any(a.span.start <= now < a.span.end for a in person.away):
+            continue
+        for shift in person.shifts:
+            span = shift.on(day, site.zone) if shift.site_id == site.id else None
+            if span is not None and span.start <= now < span.end:
+                until[person.id] = span.end
+    found = [
+        OnSite(s.id, s.name, until.get(s.resource_id or 0))
+        for s in accounts.everybody()
+        if s.is_active and may(s.role, Act.OVERRIDE_SAFETY)
+    ]
+    return sorted(found, key=lambda c: (c.until is None, c.name))
+
+
+def _escort_named(appointment: Appointment) -> str | None:
+    found = readiness.current(appointment)
+    return found.escort_name if found else None
+
+
+def _final_vitals(lines: list[rules.Line]) -> Mapping[str, Any]:
+    """Return the last vital signs since the drip ended."""
+    since_end = lines[rules.first_place(lines, EventKind.END) :]
+    latest = _last(since_end, EventKind.VITALS)
+    return latest.data if latest else {}
 
 
 def _amend_page(public_id: str, line_id: int, refusal: Refusal | None = None) -> str:

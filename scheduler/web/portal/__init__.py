@@ -5,12 +5,12 @@ from urllib.parse import urlencode
 from flask import Blueprint, request
 
 from scheduler.clinic import supply as clinic_supply
-from scheduler.web.portal import book, home, ready, visit, when
+from scheduler.web.portal import book, home, ready, visit, way_home, when
 from scheduler.web.portal.offer import offer_pages
 from scheduler.web.portal.visit import visit as visit_pages
 
 portal = Blueprint("portal", __name__)
-for pages in (home, book, visit, ready):
+for pages in (home, book, visit, ready, way_home):
     pages.join(portal)
 
 for show in (when.weekday, when.month_day, when.in_long, when.zone_words, when.moment_value):

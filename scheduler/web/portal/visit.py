@@ -18,6 +18,7 @@ from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
 from scheduler.patients.links import open_link, renew_feed
 from scheduler.plans import service as plans
+from scheduler.reports import way_home
 from scheduler.treatment import readiness
 from scheduler.web import visitor
 from scheduler.web.fields import read_aware, read_number
@@ -254,6 +255,7 @@ def _page(
             can_move=_can_move(appointment, now=now),
             can_prepare=can_prepare,
             is_prepared=can_prepare and readiness.current(appointment) is not None,
+            is_sheet=way_home.sheet(appointment, now=now) is not None,
             can_undo=undo_until is not None,
             undo_until=undo_until,
         ),

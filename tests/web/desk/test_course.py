@@ -20,7 +20,7 @@ from scheduler.plans.models import Plan, PlannedVisit, VisitState
 from scheduler.tasks.models import Task
 from scheduler.treatment import clearance, vocabulary
 from scheduler.treatment.models import SessionEvent
-from tests import make
+from tests import course, make
 from tests.conftest import Keep, Once, SignIn, StoppedClock
 
 CLINICIAN = {"password": make.PASSWORD}
@@ -112,8 +112,7 @@ def go_home(client: FlaskClient, visit: str, clock: StoppedClock) -> None:
     assert deed(client, visit, "end", reason="complete").status_code == 303
     clock.advance(minutes=30)
     again(client)
-    met = {f"met-{item}": "yes" for item in vocabulary.DISCHARGE}
-    assert deed(client, visit, "discharge", **met).status_code == 303
+    assert deed(client, visit, "discharge", **course.GOING_HOME).status_code == 303
     assert deed(client, visit, "safe", escort="y", password=make.PASSWORD).status_code == 303
     assert deed(client, visit, "score", score="4").status_code == 303
     assert deed(client, visit, "handout", how="printed").status_code == 303
@@ -391,7 +390,7 @@ def test_the_board_shows_ready_infusing_recovering_safe_and_gone(
     deed(client, visit, "end", reason="side-effect")
     clock.advance(minutes=12)
     assert "Recovering 12 of 30" in client.get("/desk").text
-    deed(client, visit, "discharge", **{f"met-{i}": "yes" for i in vocabulary.DISCHARGE})
+    deed(client, visit, "discharge", **course.GOING_HOME)
     deed(client, visit, "safe", escort="y", password=make.PASSWORD)
     assert "Safe to go" in client.get("/desk").text
     deed(client, visit, "gone")
@@ -409,7 +408,7 @@ def test_nobody_goes_home_without_an_escort_unless_a_clinician_says_why(
     deed(client, visit, "before", **before())
     deed(client, visit, "start")
     deed(client, visit, "end", reason="complete")
-    deed(client, visit, "discharge", **{f"met-{i}": "yes" for i in vocabulary.DISCHARGE})
+    deed(client, visit, "discharge", **course.GOING_HOME)
 
     refused = deed(client, visit, "safe", password=make.PASSWORD)
     assert refused.status_code == 409
@@ -535,7 +534,7 @@ def test_a_severe_side_effect_blocks_the_draft_and_asks_a_clinician(
     deed(client, visit, "start")
     deed(client, visit, "effect", effect="anxiety:3", action="stopped")
     deed(client, visit, "end", reason="side-effect")
-    deed(client, visit, "discharge", **{f"met-{i}": "yes" for i in vocabulary.DISCHARGE})
+    deed(client, visit, "discharge", **course.GOING_HOME)
     deed(client, visit, "safe", escort="y", password=make.PASSWORD)
     deed(client, visit, "gone")
 

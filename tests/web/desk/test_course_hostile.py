@@ -342,13 +342,12 @@ def test_the_steps_of_a_session_keep_their_order_whoever_sends_the_forms(
     first: June, signed_in: SignIn, app: Flask, clock: StoppedClock
 ) -> None:
     nurse = signed_in(Role.NURSE)
-    met = {f"met-{item}": "yes" for item in vocabulary.DISCHARGE}
     for name, form in (
         ("effect", {"effect": "nausea:1", "action": "none"}),
         ("dose", {"amount": "1", "unit": "mg"}),
         ("score", {"score": "4"}),
         ("end", {"reason": "complete"}),
-        ("discharge", met),
+        ("discharge", course.GOING_HOME),
         ("gone", {}),
     ):
         refused = deed(nurse, first.infusion, name, **form)
@@ -501,15 +500,14 @@ def test_each_button_pressed_twice_has_one_effect(
     first: June, signed_in: SignIn, app: Flask, clock: StoppedClock
 ) -> None:
     doctor = signed_in(Role.CLINICIAN, "some-clinician")
-    met = {f"met-{item}": "yes" for item in vocabulary.DISCHARGE}
-    expected = {EventKind.READINESS: 5, EventKind.DISCHARGE: 5}
+    expected = {EventKind.READINESS: 6, EventKind.DISCHARGE: 5}
     for name, form, kind in (
         ("before", ready(), EventKind.READINESS),
         ("start", {}, EventKind.START),
         ("effect", {"effect": "nausea:1", "action": "none"}, EventKind.SIDE_EFFECT),
         ("dose", {"amount": "0.5", "unit": "mg/kg"}, EventKind.DOSE),
         ("end", {"reason": "complete"}, EventKind.END),
-        ("discharge", met, EventKind.DISCHARGE),
+        ("discharge", course.GOING_HOME, EventKind.DISCHARGE),
         ("safe", {"escort": "y", **PASSWORD}, EventKind.SAFE),
         ("handout", {"how": "printed"}, EventKind.HANDOUT),
         ("gone", {}, EventKind.GONE),

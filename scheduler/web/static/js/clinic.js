@@ -14,5 +14,26 @@ if (clock) {
   setInterval(tick, 10_000);
 }
 
+// Vital signs by the clock: said once when they fall due, politely, and it stays to be seen.
+// The server's clock counts; of the tablet's only how long this page has been open.
+
+const look = document.querySelector("[data-look]:not(.is-due)");
+if (look) {
+  const opened = Date.now();
+  const left = Date.parse(look.dataset.look) - Date.parse(look.dataset.now);
+  const timer = setInterval(() => {
+    if (Date.now() - opened < left) return;
+    clearInterval(timer);
+    look.classList.add("is-due");
+    look.textContent = look.dataset.due;
+  }, 1000);
+}
+
+const print = document.querySelector("[data-print]");
+if (print) {
+  print.hidden = false;
+  print.addEventListener("click", () => window.print());
+}
+
 // Typing into a form that asks the server while it is filled in is use of the page.
 document.addEventListener("htmx:after:request", () => document.dispatchEvent(new Event("desk:used")));
