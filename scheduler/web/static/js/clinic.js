@@ -17,14 +17,14 @@ if (clock) {
 // Vital signs by the clock: said once when they fall due, politely, and it stays to be seen.
 // The server's clock counts; of the tablet's only how long this page has been open.
 
-const look = document.querySelector("[data-look]:not(.is-due)");
+const look = document.querySelector(".look:not(.is-due) [data-look]");
 if (look) {
   const opened = Date.now();
   const left = Date.parse(look.dataset.look) - Date.parse(look.dataset.now);
   const timer = setInterval(() => {
     if (Date.now() - opened < left) return;
     clearInterval(timer);
-    look.classList.add("is-due");
+    look.parentElement.classList.add("is-due");
     look.textContent = look.dataset.due;
   }, 1000);
 }
