@@ -54,6 +54,7 @@ from scheduler.plans import (
     changes,
     followups,
     library,
+    pencils,
     protocol,
     scheduling,
     waiting,
@@ -182,6 +183,8 @@ class _Course:
     refused: bool = False  # not cleared
     stops: bool = False  # wishes the first infusion to end early
     loses_one: bool = False  # calls a visit off: it is to be placed again
+    pencilled: bool = False  # the likely dates are kept before the chat
+    low: bool = False  # says in the chat what a clinician must hear first
 
 
 #: Whose course is told from the call on, by number. The others' began before it was kept here.
@@ -191,12 +194,12 @@ COURSES: dict[int, _Course] = {
     25: _Course(3, _Step.BOOKED),
     28: _Course(2, _Step.CALL),
     29: _Course(1, _Step.HALF),
-    30: _Course(-3, _Step.BOOKED),
+    30: _Course(-3, _Step.BOOKED, pencilled=True),
     32: _Course(-8, _Step.BOOKED),
     33: _Course(1, _Step.BOOKED, refused=True),
     34: _Course(-5, _Step.CHAT),
     35: _Course(-4, _Step.CHAT, score=5, pain=Pain.DIABETIC),
-    36: _Course(-6, _Step.CHAT, severity=3),
+    36: _Course(-6, _Step.CHAT, severity=3, low=True),
     37: _Course(-19, _Step.RUNNING),
     38: _Course(-12, _Step.RUNNING, pain=Pain.HERPETIC),
     39: _Course(-18, _Step.RUNNING, ceased=True),
@@ -669,8 +672,21 @@ class _Story:
                 at = best.starts_at
                 held = chat.ends_at if chat else at + timedelta(days=2)
             self._session(infusion.id, at, severity=course.severity, stops=course.stops)
+            if course.pencilled:
+                self.at(at + timedelta(days=1), self._pencil(infusion.id))
             if course.until >= _Step.CHAT:
                 self.at(held, self._hold_chat(infusion.id, course))
+
+        return act
+
+    def _pencil(self, infusion_id: int) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            with transaction():
+                owed = followups.find_for_infusion(infusion_id)
+                if owed is not None and owed.closed_at is None and pencils.likely(owed):
+                    best = pencils.likely(owed)[0]
+                    actor = self._actor(self.built.woburn)
+                    pencils.pencil(owed, best.response, actor=actor, now=moment)
 
         return act
 
@@ -690,6 +706,10 @@ class _Story:
                     impression=(
                         Impression.MUCH_BETTER if course.score < 7 else Impression.NO_CHANGE
                     ),
+                    peg_before=(8, 7, 8),
+                    peg_since=(course.score, course.score, min(course.score + 1, 10)),
+                    phq9=13 if course.low else 6,
+                    phq9_item9=1 if course.low else 0,
                     goals="To sleep through, and to walk the dog again.",
                     actor=f"staff:{self._doctor().id}",
                     now=moment,

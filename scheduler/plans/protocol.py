@@ -311,10 +311,13 @@ def _parts(old: Row, in_old: Protocol, new: Row, in_new: Protocol) -> list[tuple
         ("answers", answers_words(old, in_old), answers_words(new, in_new)),
         ("outcome", old.act.value, new.act.value),
         ("says", old.say, new.say),
-        (
-            "visits",
-            "; ".join(map(phase_words, old.phases)) or "none",
-            "; ".join(map(phase_words, new.phases)) or "none",
+        *(
+            (
+                f"part {n}",
+                phase_words(was) if was else "none",
+                phase_words(now) if now else "none",
+            )
+            for n, (was, now) in enumerate(itertools.zip_longest(old.phases, new.phases), start=1)
         ),
         ("sources", " ".join(old.sources), " ".join(new.sources)),
     ]
