@@ -25,6 +25,7 @@ from scheduler.plans.models import (
 class ChatStanding(StrEnum):
     """How an owed chat stands."""
 
+    NOT_CLOSED = "not-closed"  # its days have begun, and nobody closed the visit before it
     TO_BOOK = "to-book"  # due, and no time is booked
     BOOKED = "booked"
     TO_RECORD = "to-record"  # its time has come, nothing is recorded
@@ -98,17 +99,25 @@ def newest_assessment(infusion_id: int) -> Assessment | None:
 
 
 def chats_due(*, now: datetime, site_id: int | None = None) -> list[ChatDue]:
-    """Return the chats owed after infusions that took place, the most pressing first."""
+    """Return the chats owed after infusions that took place, the most pressing first.
+
+    A visit that nobody closed hides no chat: once the chat's days have begun, it is here too.
+    """
     rows = db.session.scalars(
         select(FollowUp).where(FollowUp.closed_at.is_(None)).order_by(FollowUp.due_until)
     ).unique()
     found = [
         ChatDue(owed, _standing(owed, now=now))
         for owed in rows
-        if owed.infusion.status is Status.FULFILLED and site_id in (None, owed.infusion.site_id)
+        if site_id in (None, owed.infusion.site_id)
+        and (
+            owed.infusion.status is Status.FULFILLED
+            or (owed.infusion.status in (Status.BOOKED, Status.ARRIVED) and owed.due_from <= now)
+        )
     ]
     order = [
         ChatStanding.OVERDUE,
+        ChatStanding.NOT_CLOSED,
         ChatStanding.TO_RECORD,
         ChatStanding.TO_BOOK,
         ChatStanding.BOOKED,
@@ -169,6 +178,8 @@ def _falling(plan: Plan, *, now: datetime) -> Falling | None:
 def _standing(owed: FollowUp, *, now: datetime) -> ChatStanding:
     if owed.due_until <= now:
         return ChatStanding.OVERDUE
+    if owed.infusion.status is not Status.FULFILLED:
+        return ChatStanding.NOT_CLOSED
     if owed.chat is None:
         return ChatStanding.TO_BOOK
     if owed.chat.starts_at <= now or owed.chat.status is Status.FULFILLED:

@@ -61,7 +61,7 @@ def waiting(*, now: datetime) -> Waiting:
             .scalar_subquery()
             .label("inbox"),
             _count(Patient, Patient.standing == Standing.ENQUIRER).label("enquirers"),
-            _chats().label("chats"),
+            _chats(now=now).label("chats"),
             _count(Plan, Plan.state == PlanState.DRAFT).label("drafts"),
             _to_place().label("to_place"),
             _falling(now=now).label("falling"),
@@ -94,13 +94,22 @@ def _open_tasks(*wanted: ColumnElement[bool]) -> ScalarSelect[int]:
     return _count(Task, Task.closed_at.is_(None), *wanted)
 
 
-def _chats() -> ScalarSelect[int]:
-    """Count the chats owed after infusions that took place."""
+def _chats(*, now: datetime) -> ScalarSelect[int]:
+    """Count the chats of plans.queries.chats_due, without reading them."""
     return (
         select(func.count())
         .select_from(FollowUp)
         .join(Appointment, FollowUp.infusion_id == Appointment.id)
-        .where(FollowUp.closed_at.is_(None), Appointment.status == Status.FULFILLED)
+        .where(
+            FollowUp.closed_at.is_(None),
+            or_(
+                Appointment.status == Status.FULFILLED,
+                and_(
+                    Appointment.status.in_((Status.BOOKED, Status.ARRIVED)),
+                    FollowUp.due_from <= now,
+                ),
+            ),
+        )
         .scalar_subquery()
     )
 

@@ -14,13 +14,14 @@ from scheduler.core.db import db
 from scheduler.core.errors import Invalid, Stale
 from scheduler.messaging.models import Message
 from scheduler.patients.models import Pain, Patient
-from scheduler.plans import approval, followups, pencils, rules, scheduling
+from scheduler.plans import approval, followups, pencils, queries, rules, scheduling
 from scheduler.plans import service as plans
 from scheduler.plans.approval import ChatHeld
 from scheduler.plans.errors import DraftBlocked, WrongPlanState
 from scheduler.plans.models import FollowUp, PlanState
 from scheduler.plans.pencils import Settled
 from scheduler.plans.protocol import Mood, Response
+from scheduler.reports import counts
 from scheduler.tasks import queries as tasks
 from scheduler.treatment import chair, clearance
 from scheduler.treatment.chair import Override
@@ -106,6 +107,20 @@ def test_an_answer_outside_of_its_scale_is_refused_at_its_field(
             with pytest.raises(Invalid) as refused:
                 held(infusion, **answers)
             assert refused.value.field == field
+
+
+def test_a_chat_is_listed_although_nobody_closed_the_visit_before_it(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        infusion = course.first_infusion(june(), where).infusion
+        assert queries.chats_due(now=at(4, 18)) == []
+        course.infuse(infusion, where, until_safe=False)
+
+        due = queries.chats_due(now=at(5))
+
+        assert [d.standing for d in due] == [queries.ChatStanding.NOT_CLOSED]
+        assert counts.waiting(now=at(5)).chats == 1
 
 
 # ------------------------------------------------------------ what blocks

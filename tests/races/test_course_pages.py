@@ -19,7 +19,8 @@ from scheduler.booking.models import Appointment, Status
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.plans.models import Plan, PlannedVisit, PlanSignature
-from scheduler.treatment.models import EventKind, SessionEvent
+from scheduler.treatment import clearance
+from scheduler.treatment.models import EventKind, ScreeningEntry, SessionEvent
 from tests import course, make
 from tests.conftest import Keep, StoppedClock
 from tests.course import at
@@ -170,6 +171,37 @@ def test_two_desks_book_all_at_once_and_six_visits_stand(
     with app.app_context():
         booked = select(Appointment).where(Appointment.service_code == ServiceCode.INFUSION)
         assert len(db.session.scalars(booked).all()) == 6
+
+
+def test_two_who_answer_the_same_questions_at_once_hear_of_each_other(
+    keep: Keep, where: course.Clinic, address: str, clock: StoppedClock, app: Flask
+) -> None:
+    with keep():
+        patient = make.patient("June", "Okafor")
+        course.screened(patient)
+        path, who = f"/desk/clearance/{patient.public_id}", patient.id
+        basis = clearance.current(patient).basis
+    clock.set(at(3, 10))
+    seen = {"basis": ",".join(f"{item}:{number}" for item, number in basis.items())}
+
+    answers = at_once(
+        [
+            (hands(address, "first-nurse"), path, {**seen, "is_heart": "yes"}),
+            (hands(address, "first-clinician"), path, {**seen, "is_heart": "unknown"}),
+        ]
+    )
+
+    assert sorted(status for status, _ in answers) == [200, 409]
+    assert "A colleague recorded an answer" in next(
+        text for status, text in answers if status > 399
+    )
+    with app.app_context():
+        rows = db.session.scalars(
+            select(ScreeningEntry).where(
+                ScreeningEntry.patient_id == who, ScreeningEntry.item == "heart"
+            )
+        ).all()
+        assert len(rows) == 2  # the first asking, and the one that was first now
 
 
 def test_a_nurse_who_presses_start_twice_starts_once(

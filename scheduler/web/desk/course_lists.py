@@ -14,6 +14,7 @@ bp = Blueprint("desk_course", __name__, url_prefix="/desk/course")
 
 CHAT_WORDS = {
     ChatStanding.OVERDUE: ("▲", "Overdue", "trouble"),
+    ChatStanding.NOT_CLOSED: ("▲", "The visit before it was not closed", "trouble"),
     ChatStanding.TO_RECORD: ("●", "To be held and recorded", "attention"),
     ChatStanding.TO_BOOK: ("◷", "No time booked", "attention"),
     ChatStanding.BOOKED: ("✓", "Booked", "fine"),
