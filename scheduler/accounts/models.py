@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 
 from sqlalchemy import ForeignKey
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from scheduler.core.db import Model, word
 
@@ -60,3 +60,19 @@ class SignInAttempt(Model):
     at: Mapped[datetime] = mapped_column(index=True)
     succeeded: Mapped[bool]
     origin: Mapped[str]
+
+
+class FeedKey(Model):
+    """The secret address of a calendar that a member of staff subscribes to; only its hash."""
+
+    __tablename__ = "feed_key"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"), index=True)
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))  # None: their own
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    staff: Mapped[Staff] = relationship(lazy="joined")

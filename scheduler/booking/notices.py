@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from scheduler.booking import queries, rules
 from scheduler.booking.models import LIVE, Appointment, Status
+from scheduler.calendars import links
 from scheduler.calendars.documents import CalendarVisit, Method, document
 from scheduler.calendars.documents import feed as calendar_feed
 from scheduler.clinic import supply as clinic_supply
@@ -278,6 +279,12 @@ def calendar_file(
     return document(visit, method=method, now=now)
 
 
+def calendar_links(appointment: Appointment, *, organizer: str) -> dict[str, str]:
+    """Return, by the maker of a calendar on the web, the address that puts the appointment in."""
+    visit = _calendar_visit(appointment, organizer=organizer)
+    return {"Google": links.google(visit), "Outlook": links.outlook(visit)}
+
+
 def feed(patient: Patient, *, organizer: str, now: datetime) -> bytes:
     """Return every date of a patient from a month ago on, as a calendar to subscribe to.
 
@@ -315,6 +322,7 @@ def _calendar_visit(
         organizer=organizer,
         host=organizer.partition("@")[2],
         is_off=not appointment.is_live,
+        changed_at=appointment.changed_at,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from icalendar import Alarm, Calendar, Event, vCalAddress, vText
 
+from scheduler.calendars import lint
 from scheduler.core.phone import shown
 
 Method = Literal["REQUEST", "CANCEL", "PUBLISH"]
@@ -36,6 +37,8 @@ class CalendarVisit:
     host: str  # right side of the UID; no clinical word
     attendee: str | None = None  # their e-mail address; a published file has none
     is_off: bool = False  # called off; a feed keeps showing that for some weeks
+    changed_at: datetime | None = None  # when it last changed: a feed's stamp
+    label: str | None = None  # what staff read in their own calendars; no alarm goes with it
 
 
 def document(visit: CalendarVisit, *, method: Method = "REQUEST", now: datetime) -> bytes:
@@ -45,8 +48,8 @@ def document(visit: CalendarVisit, *, method: Method = "REQUEST", now: datetime)
     open. `now` is the stamp by which two documents of one sequence are told apart.
 
     Raises:
-        ValueError: an invitation without anybody invited, a moment without zone, or an end that
-            is not after the start.
+        ValueError: an invitation without anybody invited, a moment without zone, an end that is
+            not after the start, or anything else a mail program could not make sense of.
     """
     if method != "PUBLISH" and not visit.attendee:
         raise ValueError("an invitation needs somebody who is invited")
@@ -58,12 +61,13 @@ def document(visit: CalendarVisit, *, method: Method = "REQUEST", now: datetime)
     calendar.add("calscale", "GREGORIAN")
     calendar.add("method", method)
     calendar.add_component(_entry(visit, method, now))
-    written: bytes = calendar.to_ical()
-    return written
+    return _fit(calendar)
 
 
 def feed(visits: Sequence[CalendarVisit], *, uid: str, now: datetime) -> bytes:
     """Return a calendar to subscribe to, with every visit given; asked for again each hour.
+
+    An entry's stamp is its last change, so that nothing new is the same document, byte for byte.
 
     Args:
         uid: Opaque and lasting: the same feed keeps it.
@@ -80,9 +84,29 @@ def feed(visits: Sequence[CalendarVisit], *, uid: str, now: datetime) -> bytes:
     calendar.add("refresh-interval", timedelta(hours=1), parameters={"VALUE": "DURATION"})
     calendar.add("x-published-ttl", "PT1H")
     for visit in visits:
-        calendar.add_component(_entry(visit, "PUBLISH", now))
-    text: bytes = calendar.to_ical()
-    return text
+        calendar.add_component(_entry(visit, "PUBLISH", visit.changed_at or now))
+    return _fit(calendar)
+
+
+def _fit(calendar: Calendar) -> bytes:
+    """Write it, and judge what was written: what is checked is what is sent."""
+    written: bytes = calendar.to_ical()
+    wrong = lint.faults(written)
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return written
+
+
+def title_of(visit: CalendarVisit) -> str:
+    """Return what an entry is called: that there is an appointment, and with whom."""
+    if visit.label is not None:
+        return visit.label
+    return f"Call from {CLINIC}" if visit.is_call else f"Appointment · {CLINIC}"
+
+
+def description_of(visit: CalendarVisit) -> str:
+    """Return the one line under the title."""
+    return f"Questions? Call {shown(visit.phone)}."
 
 
 def _entry(visit: CalendarVisit, method: Method, now: datetime) -> Event:
@@ -92,7 +116,7 @@ def _entry(visit: CalendarVisit, method: Method, now: datetime) -> Event:
     entry.add("sequence", visit.sequence)
     entry.add("dtstart", _utc(visit.starts_at))
     entry.add("dtend", _utc(visit.ends_at))
-    title = f"Call from {CLINIC}" if visit.is_call else f"Appointment · {CLINIC}"
+    title = title_of(visit)
     entry.add("summary", title)
     is_off = method == "CANCEL" or visit.is_off
     entry.add("status", "CANCELLED" if is_off else "CONFIRMED")
@@ -100,7 +124,7 @@ def _entry(visit: CalendarVisit, method: Method, now: datetime) -> Event:
     entry.add("class", "PRIVATE")
     if visit.place and not visit.is_call:
         entry.add("location", visit.place)
-    entry.add("description", f"Questions? Call {shown(visit.phone)}.")
+    entry.add("description", description_of(visit))
     organizer = vCalAddress(f"mailto:{visit.organizer}")
     organizer.params["cn"] = vText(CLINIC)
     entry["organizer"] = organizer
@@ -110,7 +134,7 @@ def _entry(visit: CalendarVisit, method: Method, now: datetime) -> Event:
         attendee.params["partstat"] = vText("NEEDS-ACTION")
         attendee.params["rsvp"] = vText("FALSE")
         entry.add("attendee", attendee)
-    if not is_off:
+    if not is_off and visit.label is None:
         entry.add_component(_alarm(visit, title))
     return entry
 

@@ -50,14 +50,36 @@ def revoke_links(patient_id: int, *, now: datetime) -> None:
 
 def renew_feed(patient: Patient, *, now: datetime) -> str:
     """Make a patient's calendar address anew and return its secret; the old one closes."""
-    topic = f"feed:{patient.id}"
+    close_feed(patient, now=now)
+    return mint_link(patient, _feed_topic(patient), expires_at=now + FEED_LIVES, now=now)
+
+
+def close_feed(patient: Patient, *, now: datetime) -> None:
+    """Close a patient's calendar address, if there is one."""
     db.session.execute(
         update(ManageLink)
-        .where(ManageLink.topic == topic, ManageLink.revoked_at.is_(None))
+        .where(ManageLink.topic == _feed_topic(patient), ManageLink.revoked_at.is_(None))
         .values(revoked_at=now),
         execution_options={"synchronize_session": False},
     )
-    return mint_link(patient, topic, expires_at=now + FEED_LIVES, now=now)
+
+
+def feed_since(patient: Patient, *, now: datetime) -> datetime | None:
+    """Return since when a patient has a calendar address, or None."""
+    return db.session.scalar(
+        select(ManageLink.created_at)
+        .where(
+            ManageLink.topic == _feed_topic(patient),
+            ManageLink.revoked_at.is_(None),
+            ManageLink.expires_at > now,
+        )
+        .order_by(ManageLink.id.desc())
+        .limit(1)
+    )
+
+
+def _feed_topic(patient: Patient) -> str:
+    return f"feed:{patient.id}"
 
 
 def extend_links(topic: str, *, expires_at: datetime) -> None:

@@ -9,6 +9,7 @@ from scheduler.web.desk import (
     appointments,
     board,
     booking,
+    calendars,
     chat,
     clearance,
     course_lists,
@@ -31,6 +32,7 @@ from scheduler.web.desk import (
     waitlist,
 )
 from scheduler.web.feeds import patient as patient_feed
+from scheduler.web.feeds import staff as staff_feeds
 from scheduler.web.guards import Guard, protect
 from scheduler.web.hooks import health
 from scheduler.web.hooks import twilio as twilio_hooks
@@ -49,6 +51,7 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
         (twilio_hooks.bp, guards.signed_request),
         (health.bp, guards.public),
         (patient_feed.bp, guards.public),
+        (staff_feeds.bp, guards.public),
         (sign_in.bp, guards.public),
         (board.bp, guards.signed_in),
         (appointments.bp, guards.signed_in),
@@ -66,6 +69,7 @@ def _doors(config: Config) -> list[tuple[Blueprint, Guard]]:
         (protocols.bp, guards.signed_in),
         (replace.bp, guards.signed_in),
         (waitlist.bp, guards.signed_in),
+        (calendars.bp, guards.signed_in),
         (supply.bp, guards.supply_keeper),
         (supply_people.bp, guards.supply_keeper),
         (supply_terms.bp, guards.supply_keeper),

@@ -61,7 +61,7 @@ def join(app: Flask, config: Config) -> None:
             headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         if request.endpoint == "static":
             return response
-        headers["Cache-Control"] = "no-store"
+        headers.setdefault("Cache-Control", "no-store")  # a calendar says for itself
         guard = getattr(app.blueprints.get(request.blueprint or ""), "guard", "")
         if guard != "public" or response.status_code >= 400:
             headers["X-Robots-Tag"] = "noindex, nofollow"

@@ -1,6 +1,5 @@
 """Calendar entries, judged by what RFC 5545 and 5546 ask and by what they may not say."""
 
-import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 from icalendar import Calendar
 
 from scheduler.calendars.documents import CalendarVisit, Method, document
+from scheduler.calendars.lint import faults
 from scheduler.messaging import lint
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -31,40 +31,12 @@ def visit(**changes: Any) -> CalendarVisit:
     return CalendarVisit(**(values | changes))
 
 
-def itip_faults(raw: bytes) -> list[str]:
-    """Return what a mail program could not make sense of (RFC 5546 3.2, RFC 5545 3.1)."""
-    wrong = []
-    lines = raw.decode().split("\r\n")
-    if any(len(line.encode()) > 75 for line in lines):
-        wrong.append("a line is longer than 75 octets")
-    if b"\n" in raw.replace(b"\r\n", b""):
-        wrong.append("a line ends wrongly")
-    calendar = Calendar.from_ical(raw)
-    method = calendar.get("METHOD")
-    [entry] = calendar.walk("VEVENT")
-    needed = ("UID", "DTSTAMP", "DTSTART", "DTEND", "SEQUENCE", "SUMMARY", "ORGANIZER")
-    wrong += [f"{name} is missing" for name in needed if name not in entry]
-    if not str(entry["ORGANIZER"]).startswith("mailto:"):
-        wrong.append("the organizer cannot be written to")
-    if (method == "PUBLISH") == ("ATTENDEE" in entry):
-        wrong.append("somebody is invited by a published file, or nobody by an invitation")
-    if (method == "CANCEL") != (entry.get("STATUS") == "CANCELLED"):
-        wrong.append("the status does not go with the method")
-    if calendar.walk("VTIMEZONE"):
-        wrong.append("a zone travels along")
-    return wrong + [
-        f"{name} is not a UTC moment"
-        for name in ("DTSTAMP", "DTSTART", "DTEND")
-        if not any(re.fullmatch(rf"{name}:\d{{8}}T\d{{6}}Z", line) for line in lines)
-    ]
-
-
 @pytest.mark.parametrize("method", ["REQUEST", "CANCEL", "PUBLISH"])
 @pytest.mark.parametrize("is_call", [True, False])
 def test_every_kind_of_entry_can_be_read(method: Method, is_call: bool) -> None:
     raw = document(visit(is_call=is_call), method=method, now=NOW)
 
-    assert itip_faults(raw) == []
+    assert faults(raw) == []
 
 
 def test_an_entry_keeps_its_name_and_counts_its_changes() -> None:

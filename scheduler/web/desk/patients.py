@@ -6,6 +6,7 @@ from wtforms import BooleanField, EmailField, Field, RadioField, SelectField, St
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from scheduler.accounts.rules import Act
+from scheduler.audit import service as audit
 from scheduler.audit.service import origin
 from scheduler.booking import queries as book
 from scheduler.booking.models import Status as AppointmentStatus
@@ -17,6 +18,7 @@ from scheduler.core.mail import is_address
 from scheduler.core.phone import NotAMobile, mobile
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
+from scheduler.patients import links
 from scheduler.patients import queries as patients
 from scheduler.patients import service as people
 from scheduler.patients.models import Pain, PainSince, Patient, Standing
@@ -250,6 +252,25 @@ def merge(public_id: str, into: str) -> ResponseReturnValue:
     return redirect(url_for(".show", public_id=into), code=303)
 
 
+@bp.post("/<string:public_id>/calendar/close")
+@requires(Act.ANSWER)
+def close_calendar(public_id: str) -> ResponseReturnValue:
+    """Close a patient's calendar address: a lost phone, or somebody else who reads it."""
+    now = clock.now()
+    with transaction():
+        patient = patients.by_public_id(public_id)
+        links.close_feed(patient, now=now)
+        audit.record(
+            "feed.closed",
+            f"patient:{patient.id}",
+            actor=login.me().actor,
+            now=now,
+            patient_id=patient.id,
+        )
+    say("Their calendar address is closed. They can make a new one from any link of ours.")
+    return redirect(url_for(".show", public_id=public_id), code=303)
+
+
 @bp.post("/<string:public_id>/accept")
 @requires(Act.ANSWER)
 def accept(public_id: str) -> ResponseReturnValue:
@@ -330,6 +351,7 @@ def _page(
         since=SINCE_WORDS.get(patient.pain_since) if patient.pain_since else None,
         language_name=LANGUAGES.get(patient.language, patient.language),
         refusal=refusal,
+        feed_since=links.feed_since(patient, now=now),
         now=now,
     )
     looks.note("patient.viewed", f"patient:{patient.id}", patient_id=patient.id)

@@ -4,13 +4,14 @@ The address is the secret; calendar programs cannot sign in. It shows dates and 
 be replaced by its owner, and dies when records are merged.
 """
 
-from flask import Blueprint, Response, abort, current_app
+from flask import Blueprint, abort, current_app
 from flask.typing import ResponseReturnValue
 
 from scheduler.booking import notices
 from scheduler.core import clock
 from scheduler.patients.links import open_link
 from scheduler.patients.queries import by_id
+from scheduler.web.feeds.answers import calendar
 
 bp = Blueprint("feeds", __name__)
 
@@ -26,8 +27,4 @@ def dates(token: str) -> ResponseReturnValue:
     body = notices.feed(
         patient, organizer=current_app.extensions["emerge_config"].organizer, now=now
     )
-    return Response(
-        body,
-        mimetype="text/calendar",
-        headers={"Cache-Control": "private, max-age=900", "X-Robots-Tag": "noindex"},
-    )
+    return calendar(body)

@@ -16,7 +16,7 @@ from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
-from scheduler.patients.links import open_link, renew_feed
+from scheduler.patients.links import close_feed, feed_since, open_link, renew_feed
 from scheduler.plans import service as plans
 from scheduler.reports import way_home
 from scheduler.treatment import readiness
@@ -78,6 +78,7 @@ def booked() -> ResponseReturnValue:
         minutes=offering.visit_minutes,
         ending=(patient.mobile or "")[-2:],
         next_lines=lines,
+        calendars=notices.calendar_links(appointment, organizer=config.organizer),
         link=f"{config.public_url}{url_for('portal.exchange', token=token)}",
     )
 
@@ -124,6 +125,23 @@ def subscribe() -> ResponseReturnValue:
     config = current_app.extensions["emerge_config"]
     address = f"{config.public_url}{url_for('feeds.dates', token=token)}"
     return render_template("portal/dates.html", address=address)
+
+
+@visit.post("/my/visit/dates/stop")
+def unsubscribe() -> ResponseReturnValue:
+    """Close their calendar address; what a program has read already stays there."""
+    appointment: Appointment = g.appointment
+    now = clock.now()
+    with transaction():
+        close_feed(appointment.patient, now=now)
+        audit.record(
+            "feed.closed",
+            f"patient:{appointment.patient_id}",
+            actor=f"patient:{appointment.patient_id}",
+            now=now,
+            patient_id=appointment.patient_id,
+        )
+    return _page(said=_("Your calendar address is closed."))
 
 
 @visit.get("/my/visit/move")
@@ -256,6 +274,10 @@ def _page(
             can_prepare=can_prepare,
             is_prepared=can_prepare and readiness.current(appointment) is not None,
             is_sheet=way_home.sheet(appointment, now=now) is not None,
+            calendars=notices.calendar_links(
+                appointment, organizer=current_app.extensions["emerge_config"].organizer
+            ),
+            has_feed=feed_since(appointment.patient, now=now) is not None,
             can_undo=undo_until is not None,
             undo_until=undo_until,
         ),

@@ -119,3 +119,8 @@ def test_the_patient_makes_the_address_on_their_own_page(
     found = re.search(r">(http://localhost/feeds/[^<]+\.ics)<", page)
     assert found is not None
     assert len(entries(client, urlsplit(found[1]).path)) == 2
+    assert "calendar.google.com" in client.get("/my/visit").text
+    stopped = client.post("/my/visit/dates/stop", data={"csrf_token": csrf}).text
+    assert "Your calendar address is closed." in stopped
+    assert "Close my calendar address" not in stopped
+    assert client.get(urlsplit(found[1]).path).status_code == 404
