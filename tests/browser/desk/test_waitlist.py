@@ -76,3 +76,13 @@ def test_the_waitlist_is_for_everybody_and_a_patient_says_yes_with_one_thumb(
         assert db.session.get_one(WaitlistOffer, 1).state.value == "accepted"
     desk.goto(pages[0])
     expect(desk.get_by_text("kept until")).to_have_count(0)
+
+
+def test_ones_own_calendar_addresses_are_for_everybody(desk_page: OpenPage, keep: Keep) -> None:
+    with keep():
+        make.clinic_day()
+    desk = desk_page("/desk/calendars")
+    desk.get_by_role("button", name=re.compile("Make an address.*Woburn")).click()
+
+    expect(desk.get_by_role("heading", name="Your new address")).to_be_visible()
+    assert faults(desk) == []
