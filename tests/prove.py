@@ -133,7 +133,7 @@ HARNESSES = (
     ),
     Harness(
         "A call from the first tap to the last text, through real processes and a real browser",
-        "tests/journeys",
+        "tests/journeys tests/cli/test_demo_story.py",
         "before the inbound address is proved no text leaves",
     ),
 )
