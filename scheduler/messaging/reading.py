@@ -26,12 +26,14 @@ class Silence(enum.StrEnum):
 
     STOPPED = "stopped"
     DECEASED = "deceased"
+    ELSEWHERE = "elsewhere"
     TOO_OLD = "too-old"
 
 
 SILENCE_WORDS = {
     Silence.STOPPED: "They said stop. Please call them.",
     Silence.DECEASED: "Nobody is to be reached at this number.",
+    Silence.ELSEWHERE: "They asked to be reached only at another number, in confidence.",
     Silence.TOO_OLD: (
         "They wrote more than three days ago and have not agreed to texts. Please call them."
     ),
@@ -104,6 +106,8 @@ def silence(number: str, *, now: datetime) -> Silence | None:
     holders = consent.holders(number)
     if holders and all(holder.is_deceased for holder in holders):
         return Silence.DECEASED
+    if holders and all(holder.reached_at != number for holder in holders):
+        return Silence.ELSEWHERE
     last = newest(number)
     if last is not None and last.received_at > now - ANSWERED_WITHIN:
         return None

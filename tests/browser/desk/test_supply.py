@@ -52,7 +52,7 @@ def _clinic(once: Once, clock: StoppedClock) -> None:
 
 
 def pages(app: Flask) -> list[str]:
-    """The address of every page of the supply."""
+    """The address of every page of the supply and of what messages say."""
     with app.app_context():
         person = db.session.scalars(select(Resource.id).where(Resource.name == "Rosa Lima")).one()
         chair = db.session.scalars(
@@ -79,10 +79,13 @@ def pages(app: Flask) -> list[str]:
         f"{people}/{person}/shifts",
         f"{people}/{person}/off",
         "/desk/supply/services/infusion",
+        "/desk/texts",
+        "/desk/texts/visit-booked/es",
+        "/desk/texts/invite/en",
     ]
 
 
-def test_every_page_of_the_supply_is_for_everybody_and_fits_its_screen(
+def test_every_page_an_administrator_keeps_is_for_everybody_and_fits_its_screen(
     desk_page: OpenPage, app: Flask
 ) -> None:
     page = desk_page("/desk/supply", role=Role.ADMIN)

@@ -71,4 +71,8 @@ def test_a_number_given_in_confidence_is_the_only_one_used_and_a_shared_phone_le
     assert "Use only (781) 555-0122" not in client.get("/desk/inbox/1").text
     with keep():
         answer.take_in(provider_ref="SM3", number=HOME, body="Who is this?", now=clock())
-    assert "Use only (781) 555-0122" in client.get("/desk/inbox/3").text
+    page = client.get("/desk/inbox/3").text
+    assert "Use only (781) 555-0122" in page
+    assert "reached only at another number" in page
+    refused = send(client, "/desk/inbox/3/answer", words="Emerge", once="1", up_to="3")
+    assert refused.status_code == 409
