@@ -5,6 +5,7 @@ it. What stands is decided by order: the newest grant, and no revocation after i
 """
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -205,6 +206,13 @@ def textable() -> ColumnElement[bool]:
         .exists()
     )
     return and_(Patient.is_deceased.is_(False), granted)
+
+
+def textable_among(patient_ids: Collection[int]) -> set[int]:
+    """Return which of these patients may be texted."""
+    return set(
+        db.session.scalars(select(Patient.id).where(Patient.id.in_(patient_ids), textable()))
+    )
 
 
 def is_stopped(number: str, *, for_patient: int | None = None) -> bool:

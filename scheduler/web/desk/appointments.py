@@ -35,7 +35,7 @@ from scheduler.plans import followups, visits
 from scheduler.plans import service as plans
 from scheduler.plans import undo as plans_undo
 from scheduler.reports import board as boards
-from scheduler.reports import history
+from scheduler.reports import history, reach
 from scheduler.tasks import queries as tasks
 from scheduler.treatment import service as treatment
 from scheduler.treatment.models import Outcome
@@ -474,6 +474,7 @@ def _page(
             *messages.about(f"invite:{appointment.id}"),
             *messages.waiting(f"patient:{patient_id}"),
         ],
+        reach=reach.of([appointment])[appointment.id],
         tasks=tasks.open_about(topic),
         deeds=history.of_appointment(appointment),
         undoable=plans_undo.undoable(appointment, now=now),

@@ -15,7 +15,7 @@ from scheduler.patients import queries as patients
 from scheduler.patients.models import Patient
 from scheduler.plans import calling
 from scheduler.reports import board as boards
-from scheduler.reports import lists, unreached
+from scheduler.reports import lists, reach, unreached
 from scheduler.tasks import service as tasks
 from scheduler.web import login
 from scheduler.web.desk import looks
@@ -46,6 +46,21 @@ def to_call() -> ResponseReturnValue:
 def not_reached() -> ResponseReturnValue:
     """Show who has not been reached and is to be called today."""
     return _to_reach()
+
+
+@bp.get("/reach")
+def show_reach() -> ResponseReturnValue:
+    """Show of every visit of the next days how far word of it came."""
+    now = clock.now()
+    visits = reach.coming(now=now)
+    page = render_template(
+        "desk/reach.html",
+        visits=visits,
+        reached=reach.of(visits),
+        texts=consent.textable_among({a.patient_id for a in visits}),
+        services={c: s.name for c, s in clinic_supply.current().services.items()},
+    )
+    return _looked_at(page, "reach")
 
 
 @bp.post("/not-reached/<string:public_id>")

@@ -215,6 +215,7 @@ def test_pages_are_accessible_and_never_wider_than_the_screen(
             "/desk?view=list",
             "/desk/to-call",
             "/desk/not-reached",
+            "/desk/reach",
             "/desk/tasks",
             "/desk/new-people",
             "/desk/inbox",

@@ -9,10 +9,14 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from scheduler.accounts.models import Role
+from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment
 from scheduler.core.db import db
 from scheduler.jobs import answer, deliver
+from scheduler.messaging import outbox
 from scheduler.messaging.models import InboundText, Message
+from scheduler.messaging.rules import Send
+from scheduler.reports import reach
 from scheduler.tasks.models import Task
 from tests import make
 from tests.conftest import NOW, Keep, SignIn, StoppedClock
@@ -175,3 +179,52 @@ def test_a_confirmation_by_a_wrong_one_can_be_taken_back_hours_later(
     with app.app_context():
         assert db.session.scalars(select(Appointment)).one().confirmed_at is None
     assert "They will come" in client.get("/desk/inbox/1").text
+
+
+def test_the_reach_of_a_visit_is_seen_step_by_step_and_begins_anew_with_a_move(
+    signed_in: SignIn, app: Flask, keep: Keep, clock: StoppedClock
+) -> None:
+    client = signed_in()
+
+    def steps() -> dict[str, bool]:
+        with app.app_context():
+            [appointment] = db.session.scalars(select(Appointment))
+            found = reach.of([appointment])[appointment.id]
+            return {words: at is not None for words, at in found.steps}
+
+    with keep():
+        appointment = db.session.scalars(select(Appointment)).one()
+        facts = FACTS | {"starts_at": appointment.starts_at.isoformat()}
+        queue(appointment.patient, NOW, topic=appointment.topic)
+        public_id = appointment.public_id
+    assert [words for words, taken in steps().items() if taken] == ["Planned"]
+
+    sender = FakeSender()
+    with app.app_context():
+        deliver.run(delivery(sender, clock, judge=lambda message, at: Send(facts=facts)))
+        [sent] = db.session.scalars(select(Message).where(Message.template == "call-tomorrow"))
+        number, reference = sent.public_id, str(sent.provider_ref)
+    assert [words for words, taken in steps().items() if taken] == ["Sent"]
+    with keep():
+        outbox.record_report(number, reference, "delivered", now=clock())
+        write("1", "SM2")
+    assert [words for words, taken in steps().items() if taken] == [
+        "Sent",
+        "Delivered",
+        "Answered",
+        "Confirmed",
+    ]
+    assert "How far word of it came" in client.get(f"/desk/appointments/{public_id}").text
+    assert "Ana Duarte" in client.get("/desk/reach").text
+
+    with keep():
+        appointment = db.session.scalars(select(Appointment)).one()
+        booking.move(
+            appointment,
+            starts_at=make.at(14, days=0),
+            version=appointment.version,
+            actor="staff:1",
+            now=clock(),
+        )
+    after = steps()
+    assert not (after["Sent"] or after["Delivered"] or after["Confirmed"])
