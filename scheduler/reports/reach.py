@@ -44,10 +44,7 @@ class Reach:
             ("Planned", self.planned),
             ("Not delivered" if self.failed else "Sent", self.sent),
             ("Delivered", self.delivered),
-            (
-                "Answered" if self.is_read or not self.answered else "Answered, not read",
-                self.answered,
-            ),
+            ("Answered, not read" if waits else "Answered", self.answered),
             ("Confirmed", self.confirmed),
         ]
 

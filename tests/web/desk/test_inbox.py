@@ -227,4 +227,4 @@ def test_the_reach_of_a_visit_is_seen_step_by_step_and_begins_anew_with_a_move(
             now=clock(),
         )
     after = steps()
-    assert not (after["Sent"] or after["Delivered"] or after["Confirmed"])
+    assert not any(after[step] for step in ("Sent", "Delivered", "Confirmed"))
