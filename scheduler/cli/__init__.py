@@ -8,6 +8,7 @@ from scheduler.cli import (
     offers,
     people,
     protocols,
+    rehearse,
     schema,
     staff,
     supply,
@@ -24,6 +25,7 @@ def join(app: Flask) -> None:
     app.cli.add_command(offers.times)
     app.cli.add_command(people.group)
     app.cli.add_command(protocols.group)
+    app.cli.add_command(rehearse.command)
     app.cli.add_command(schema.group)
     app.cli.add_command(staff.group)
     app.cli.add_command(supply.group)

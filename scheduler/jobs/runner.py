@@ -61,8 +61,19 @@ class Tick:
 class Worker:
     """One worker process: its name, its senders, its ticks."""
 
-    def __init__(self, app: Flask, config: Config) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        config: Config,
+        *,
+        senders: dict[Channel, Sender] | None = None,
+        hands: Callable[[], datetime] | None = None,
+    ) -> None:
         """Join the jobs to the rooms that judge messages and are told of them.
+
+        Args:
+            senders: Who carries messages instead of those the settings name: in a rehearsal.
+            hands: What time it is instead of the database's clock, likewise.
 
         Raises:
             ValueError: a lease could run out during a call.
@@ -72,12 +83,13 @@ class Worker:
         self.app = app
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.stopping = threading.Event()
-        self.twilio = twilio_of(config)
-        self.senders = senders_of(config, self.twilio)
+        self._hands = hands
+        self.twilio = twilio_of(config) if senders is None else None
+        self.senders = senders or senders_of(config, self.twilio)
         self._public_url = config.public_url
         self._organizer = config.organizer
         with app.app_context():
-            self.started_at = clock.database_now()
+            self.started_at = self._now()
         self.delivery = deliver.Delivery(
             worker=self.name,
             senders=self.senders,
@@ -103,7 +115,7 @@ class Worker:
         notices.after_sent(message, now=now)
 
     def _now(self) -> datetime:
-        return clock.database_now()
+        return self._hands() if self._hands is not None else clock.database_now()
 
     def ticks(self) -> list[Tick]:
         """Return every job with its beat."""
