@@ -185,23 +185,50 @@ CHOICES: dict[str, Range] = {
 }
 
 
+#: The one setting that is no number: which version of the consent form is in use.
+CONSENT = "consent_version"
+CONSENT_LONGEST = 40
+
+
 def chosen(site: Site) -> dict[str, int]:
     """Return a site's numbers as they hold now."""
     now_chosen = settings.of_site(site.id)
     return {name: getattr(now_chosen, name) for name in CHOICES}
 
 
+def consent_in_use(site: Site) -> str:
+    """Return which version of the consent form a site uses now."""
+    return settings.of_site(site.id).consent_version
+
+
+def mark_of_settings(site: Site) -> str:
+    """Return the print of what the form of a site's settings shows."""
+    return mark(more={**chosen(site), CONSENT: consent_in_use(site)})
+
+
 def choose_all(
-    site: Site, values: Mapping[str, int], *, seen: str | None, actor: str, now: datetime
+    site: Site,
+    values: Mapping[str, int],
+    *,
+    consent: str | None = None,
+    seen: str | None,
+    actor: str,
+    now: datetime,
 ) -> int:
-    """Give a site its own numbers; return how many changed.
+    """Give a site its own numbers and its version of the consent; return how many changed.
+
+    Args:
+        consent: The version of the consent form in use; None leaves it.
 
     Raises:
         Invalid: one is out of its range, or two contradict each other; says which.
         ChangedMeanwhile: as its name says.
     """
     have = chosen(site)
-    insist_unchanged(f"site:{site.id}", mark(more=have), seen)
+    insist_unchanged(f"site:{site.id}", mark_of_settings(site), seen)
+    version = consent_in_use(site) if consent is None else consent.strip()
+    if not 0 < len(version) <= CONSENT_LONGEST:
+        raise Invalid(f"Name the version in 1 to {CONSENT_LONGEST} letters.", field=CONSENT)
     wanted = have | {name: value for name, value in values.items() if name in CHOICES}
     for name, value in wanted.items():
         allowed = CHOICES[name]
@@ -221,4 +248,7 @@ def choose_all(
     changed = [name for name, value in wanted.items() if value != have[name]]
     for name in changed:
         service.choose(site, name, wanted[name], actor=actor, now=now)
-    return len(changed)
+    is_new_version = version != consent_in_use(site)
+    if is_new_version:
+        service.choose(site, CONSENT, version, actor=actor, now=now)
+    return len(changed) + is_new_version

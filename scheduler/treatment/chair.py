@@ -605,6 +605,15 @@ def may_release(staff: Staff) -> bool:
     return not vocabulary.SAFE_SKILLS.isdisjoint(skills)
 
 
+def looks_due(site_id: int, *, now: datetime) -> list[tuple[Appointment, datetime]]:
+    """Return who is in a chair of a site, each with when their vital signs are due, in order."""
+    here = [a for a in running(now=now) if a.site_id == site_id]
+    site = clinic_supply.current().sites[site_id]
+    counted = queries.lines_of(here)
+    found = [(a, due) for a in here if (due := next_observation(site, counted[a.id])) is not None]
+    return sorted(found, key=lambda look: (look[1], look[0].id))
+
+
 def _safety(appointment: Appointment) -> list[str]:
     """Return what speaks against an infusion by the newest screening."""
     standing = clearance.current(appointment.patient)

@@ -74,9 +74,21 @@ def effective(written: Sequence[SessionEvent]) -> list[Line]:
     return sorted(found, key=lambda line: (line.at, line.id))
 
 
+def lines_of(appointments: Sequence[Appointment]) -> dict[int, list[Line]]:
+    """Return, by appointment id, what counts of each record: one query."""
+    written: dict[int, list[SessionEvent]] = {a.id: [] for a in appointments}
+    for event in db.session.scalars(
+        select(SessionEvent)
+        .where(SessionEvent.appointment_id.in_(list(written)))
+        .order_by(SessionEvent.id)
+    ):
+        written[event.appointment_id].append(event)
+    return {number: effective(rows) for number, rows in written.items()}
+
+
 def chair_states(appointments: Sequence[Appointment], *, now: datetime) -> Mapping[int, ChairState]:
     """Return, by appointment id, where each patient is: one query for a whole board."""
-    counted = _lines_of(appointments)
+    counted = lines_of(appointments)
     return {a.id: _state(a, counted[a.id], now=now) for a in appointments}
 
 
@@ -106,7 +118,7 @@ def waits(appointments: Sequence[Appointment], *, over: timedelta, now: datetime
     here = [a for a in appointments if a.status is Status.ARRIVED]
     if not here:
         return []
-    counted = _lines_of(here)
+    counted = lines_of(here)
     expected = []
     for a in here:
         release = _release(a, counted[a.id], now=now)
@@ -134,18 +146,6 @@ def baseline(appointment_id: int) -> int | None:
 def after(appointment_id: int) -> int | None:
     """Return the pain score after the infusion, when one was recorded."""
     return rules.score(lines(appointment_id), "after")
-
-
-def _lines_of(appointments: Sequence[Appointment]) -> dict[int, list[Line]]:
-    """Return what counts of each record: one query."""
-    written: dict[int, list[SessionEvent]] = {a.id: [] for a in appointments}
-    for event in db.session.scalars(
-        select(SessionEvent)
-        .where(SessionEvent.appointment_id.in_(list(written)))
-        .order_by(SessionEvent.id)
-    ):
-        written[event.appointment_id].append(event)
-    return {number: effective(rows) for number, rows in written.items()}
 
 
 def _release(appointment: Appointment, counted: Sequence[Line], *, now: datetime) -> Release | None:

@@ -517,6 +517,11 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
         clinicians=[] if started else _clinicians(site, now=now),
         on_site=_clinician_named(before),
         look_at=chair.next_observation(site, lines) if appointment.is_live else None,
+        others=[
+            look
+            for look in chair.looks_due(appointment.site_id, now=now)
+            if look[0].id != appointment.id
+        ],
         final_vitals=_final_vitals(lines),
         escort_named=_escort_named(appointment) if is_ended else None,
         may_text=is_ended and consent.may_text(appointment.patient, now=now),

@@ -8,7 +8,6 @@ from wtforms import BooleanField, SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from scheduler.clinic import holidays, hours, queries, rules, terms
-from scheduler.clinic.marks import mark
 from scheduler.clinic.models import Closure, NeedKind, Service, ServiceCode, Site
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
@@ -108,7 +107,12 @@ def change_settings(code: str) -> ResponseReturnValue:
         with transaction():
             values = {name: number_of(request.form.get(name), name) for name in terms.CHOICES}
             changed = terms.choose_all(
-                site, values, seen=typed_mark(), actor=login.me().actor, now=clock.now()
+                site,
+                values,
+                consent=request.form.get(terms.CONSENT),
+                seen=typed_mark(),
+                actor=login.me().actor,
+                now=clock.now(),
             )
     except Refusal as refusal:
         return _settings_page(code, told(refusal)), refusal.status
@@ -225,18 +229,22 @@ def _settings_page(code: str, refusal: Refusal | None) -> str:
     site: Site = queries.site_called(code)
     stands = terms.chosen(site)
     typed = {name: request.form.get(name, str(value)) for name, value in stands.items()}
-    differs = {
+    differs: dict[str, object] = {
         terms.CHOICES[name].label: value
         for name, value in stands.items()
         if typed[name] != str(value)
     }
+    consent = request.form.get(terms.CONSENT, terms.consent_in_use(site))
+    if consent != terms.consent_in_use(site):
+        differs["The consent form in use"] = terms.consent_in_use(site)
     page = render_template(
         "desk/supply/numbers.html",
         site=site,
         choices=terms.CHOICES,
         typed=typed,
+        consent=consent,
         wrong=refusal.field if refusal else None,
-        mark=keep_mark(refusal, mark(more=stands)),
+        mark=keep_mark(refusal, terms.mark_of_settings(site)),
         stands=differs if is_stale(refusal) else None,
         refusal=refusal,
     )

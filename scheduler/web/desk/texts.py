@@ -34,6 +34,7 @@ TITLES = {
     "visit-moved": "A visit has a new time",
     "visit-cancelled": "A visit is off",
     "visit-reinstated": "A visit is on again",
+    "visit-home": "The words to take home, as a link",
     "dates": "Several dates at once",
     "all-cancelled": "Everything is off",
     "call-offer": "A sooner time for a call is offered",

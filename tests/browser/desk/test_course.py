@@ -109,6 +109,23 @@ def test_the_protocol_speaks_while_the_chat_is_typed(
     assert page.url.endswith(pages["chat"])
 
 
+def test_vital_signs_that_fall_due_are_said_without_a_reload(
+    desk_page: OpenPage, pages: dict[str, str], clock: StoppedClock
+) -> None:
+    clock.set(course.at(9, 10, 20))
+    page = desk_page(role=Role.NURSE)
+    page.clock.install()
+    page.goto(pages["session"])
+    look = page.locator("[data-look]").first
+    expect(look).to_have_text("Vital signs next at 10:25 AM.")
+    expect(page.get_by_text("Kit Lund: vital signs are due since 10:10 AM.")).to_be_visible()
+
+    page.clock.fast_forward("06:00")
+
+    expect(look).to_have_text("▲ Vital signs are due since 10:25 AM.")
+    expect(page.locator("#look-said")).to_have_text("▲ Vital signs are due since 10:25 AM.")
+
+
 def test_a_side_effect_is_two_taps_on_a_tablet(desk_page: OpenPage, pages: dict[str, str]) -> None:
     page = desk_page(pages["session"], role=Role.NURSE, width=820, height=1180, has_touch=True)
     expect(page.locator(".stage-words")).to_contain_text("Infusing 23 of 40")

@@ -593,14 +593,17 @@ def test_a_sites_numbers_are_chosen_and_kept_in_their_ranges(
         values = {n: str(v) for n, v in terms.chosen(clinic.site_called("woburn")).items()}
     odd = send(admin, path, **(values | {"start_every_minutes": "25"}))
     text = send(admin, path, **(values | {"undo_minutes": "soon"}))
-    done = send(admin, path, **(values | {"recovery_minutes": "45"}))
+    unnamed = send(admin, path, **(values | {"consent_version": " "}))
+    done = send(admin, path, **(values | {"recovery_minutes": "45", "consent_version": "2026-07"}))
 
-    assert odd.status_code == text.status_code == 422
+    assert odd.status_code == text.status_code == unnamed.status_code == 422
+    assert "Name the version" in unnamed.text
     assert "Choose a part of the hour" in odd.text
     assert 'value="soon"' in text.text
     assert done.status_code == 303
     with app.app_context():
         assert terms.chosen(clinic.site_called("woburn"))["recovery_minutes"] == 45
+        assert terms.consent_in_use(clinic.site_called("woburn")) == "2026-07"
 
 
 def test_a_holiday_is_closed_after_a_look_or_stays_open(

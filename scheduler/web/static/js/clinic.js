@@ -14,20 +14,26 @@ if (clock) {
   setInterval(tick, 10_000);
 }
 
-// Vital signs by the clock: said once when they fall due, politely, and it stays to be seen.
-// The server's clock counts; of the tablet's only how long this page has been open.
+// Vital signs by the clock, of this patient and of the others in the chairs: said once when they
+// fall due, politely, and it stays to be seen. The server's clock counts; of the tablet's only how
+// long this page has been open.
 
-const look = document.querySelector(".look:not(.is-due) [data-look]");
-if (look) {
-  const opened = Date.now();
-  const left = Date.parse(look.dataset.look) - Date.parse(look.dataset.now);
-  const timer = setInterval(() => {
-    if (Date.now() - opened < left) return;
-    clearInterval(timer);
-    look.parentElement.classList.add("is-due");
+const opened = Date.now();
+const said = document.querySelector("#look-said");
+let looks = [...document.querySelectorAll("[data-look]")]
+  .map((look) => ({ look, left: Date.parse(look.dataset.look) - Date.parse(look.dataset.now) }))
+  .filter(({ left }) => left > 0);
+const watch = setInterval(() => {
+  const due = looks.filter(({ left }) => Date.now() - opened >= left);
+  for (const { look } of due) {
     look.textContent = look.dataset.due;
-  }, 1000);
-}
+    look.parentElement.classList.add("is-due");
+    look.parentElement.hidden = false;
+  }
+  if (due.length) said.textContent = due.map(({ look }) => look.dataset.due).join(" ");
+  looks = looks.filter((one) => !due.includes(one));
+  if (!looks.length) clearInterval(watch);
+}, 1000);
 
 const print = document.querySelector("[data-print]");
 if (print) {
