@@ -100,7 +100,7 @@ OFFERS = frozenset({"call-offer", "visit-offer"})
 #: What counts towards how many texts a person gets in a day and a week.
 CAPPED = REMINDERS | OFFERS | {DISCREET}
 #: Texts that ask for 1 or 2.
-ASKING = REMINDERS | {"call-booked"}
+ASKING = REMINDERS | {"call-booked", "visit-moved"}
 #: Answers to a text that came in. They need no consent: the person wrote first.
 REPLIES = frozenset(
     {"confirmed", "change-asked", "stopped", "started", "help", "unclear", "emergency", "answer"}

@@ -1,7 +1,7 @@
 """A patient's course: protocols, assessments, plans in versions, visits with windows."""
 
 import enum
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -360,6 +360,11 @@ class PlannedVisit(Model):
         lazy="joined",
         viewonly=True,
     )
+
+    @property
+    def last_moment(self) -> datetime:
+        """The end of its last day, as a moment that still lies in it."""
+        return self.latest - timedelta(minutes=1)
 
     @property
     def target_days(self) -> int:

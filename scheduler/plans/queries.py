@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
-from scheduler.booking.models import Status
+from scheduler.booking.models import Appointment, Status
 from scheduler.core.db import db
 from scheduler.core.errors import NotFound
 from scheduler.plans.models import (
@@ -163,7 +163,7 @@ def _falling(plan: Plan, *, now: datetime) -> Falling | None:
     if visit.state is VisitState.TO_PLACE:
         if visit.latest <= now:
             return Falling(plan, visit, "Its window has passed with no date.", visit.latest)
-        return Falling(plan, visit, visit.reason or "It has no date yet.", plan.changed_at)
+        return Falling(plan, visit, visit.reason or "It has no date yet.", _since(visit))
     appointment = visit.appointment
     assert appointment is not None
     if appointment.ends_at <= now and appointment.status is Status.BOOKED:
@@ -173,6 +173,12 @@ def _falling(plan: Plan, *, now: datetime) -> Falling | None:
     if not visit.earliest <= appointment.starts_at < visit.latest and not visit.outside_reason:
         return Falling(plan, visit, "Its date lies outside of its window.", appointment.changed_at)
     return None
+
+
+def _since(visit: PlannedVisit) -> datetime:
+    """Return since when a visit has no date: its last one fell away, or the plan was changed."""
+    former = db.session.get(Appointment, visit.former_id) if visit.former_id else None
+    return former.changed_at if former is not None else visit.plan.changed_at
 
 
 def _standing(owed: FollowUp, *, now: datetime) -> ChatStanding:

@@ -18,6 +18,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
+from scheduler.patients.models import Patient
 from scheduler.plans import (
     approval,
     followups,
@@ -44,6 +45,8 @@ from scheduler.treatment.chair import Override
 TAKEN = "The time that was chosen is taken. This is the next best."
 #: From then on it is afternoon, to a patient who cannot come in the morning.
 NOON = 12 * 60
+#: Nothing bounds how late a visit is when its window is over.
+OPEN_END_DAYS = 365
 PARTS = ("morning", "afternoon")
 
 
@@ -136,6 +139,11 @@ class PreviewRow:
     rescued: bool  # at the other site, because the patient's has nothing better
     alternatives: tuple[Spot, ...]  # the next best, while the others stay
     reason: str | None  # which constraint binds, when there is no spot; or what was taken
+
+    @property
+    def last_moment(self) -> datetime:
+        """The end of the last day of its window, as a moment that still lies in it."""
+        return self.latest - timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -286,6 +294,34 @@ def place(
 
 def _until(row: PreviewRow, following: PreviewRow) -> PreviewRow:
     return replace(row, days_until=following.days_since if row.spot else None)
+
+
+@dataclass(frozen=True)
+class BestOffers:
+    """The best times for one visit while the others stay, or why there is none."""
+
+    spots: tuple[Spot, ...]
+    is_outside: bool  # its window is over: the soonest that keeps the spacing, with a reason
+    reason: str | None
+
+
+#: How far ahead a visit is looked for when its window is over.
+LATE_LOOK = timedelta(days=14)
+
+
+def best_offers(plan: Plan, number: int, *, now: datetime, most: int = 3) -> BestOffers:
+    """Return the best three times for one visit: in its window, or soon when that is over."""
+    slots = slots_of(plan, now=now)
+    here = next(s for s in slots if s.number == number)
+    is_outside = here.latest <= now + timedelta(hours=1)
+    if is_outside:
+        here = replace(
+            here, earliest=now, ideal=now, latest=now + LATE_LOOK, max_days=OPEN_END_DAYS
+        )
+    around = [here if s.number == number else s for s in slots if s.booked or s.number == number]
+    row = next(r for r in place(plan, around, preferences(plan), {}, now=now) if r.number == number)
+    spots = [*([row.spot] if row.spot else []), *row.alternatives][:most]
+    return BestOffers(tuple(spots), is_outside, row.reason)
 
 
 @dataclass(frozen=True)
@@ -597,9 +633,14 @@ def _pencilled(plan: Plan, slots: Sequence[Slot], *, now: datetime) -> dict[int,
 
 
 def lane_of(plan: Plan) -> int | None:
+    """Return the lane of the patient of a plan: nobody is in two places."""
+    return lane_of_patient(plan.patient)
+
+
+def lane_of_patient(patient: Patient) -> int | None:
     """Return the patient's own lane: nobody is in two places."""
     return db.session.scalar(
-        select(Lane.id).where(Lane.resource_id == plan.patient.resource_id).limit(1)
+        select(Lane.id).where(Lane.resource_id == patient.resource_id).limit(1)
     )
 
 

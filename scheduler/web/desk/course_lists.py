@@ -1,14 +1,23 @@
 """Worklists of the course: to clear, chats due, plans to sign, visits to place, falling off."""
 
-from flask import Blueprint, render_template
+from dataclasses import replace
+
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from scheduler.accounts.rules import Act
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
+from scheduler.core.db import let_go, transaction
+from scheduler.core.errors import Invalid, Refusal
 from scheduler.plans import queries as plans
+from scheduler.plans import scheduling
 from scheduler.plans.queries import ChatStanding
-from scheduler.reports import lists
-from scheduler.web.desk import looks
+from scheduler.reports import drifting, lists
+from scheduler.web import login
+from scheduler.web.desk import looks, plan_form, refusals
+from scheduler.web.desk.rooms import say
+from scheduler.web.guards import requires
 
 bp = Blueprint("desk_course", __name__, url_prefix="/desk/course")
 
@@ -47,8 +56,51 @@ def to_place() -> ResponseReturnValue:
 
 @bp.get("/falling-off")
 def falling_off() -> ResponseReturnValue:
-    """Show the plans whose next visit is not booked inside its window."""
-    return _list("falling-off", falling=plans.falling_off(now=clock.now()))
+    """Show who drifts off their course: a visit without a date, a review, a draft, a chat."""
+    return _falling()
+
+
+@bp.post("/falling-off/<string:public_id>")
+@requires(Act.BOOK)
+def place(public_id: str) -> ResponseReturnValue:
+    """Book one visit at one of the times that were offered."""
+    now = clock.now()
+    try:
+        choices = plan_form.read_first()
+        if not choices:
+            raise Invalid("Choose a time.")
+        with transaction():
+            found = plans.by_public_id(public_id)
+            if request.form.get("outside"):
+                choices = {
+                    n: replace(c, outside_reason="Its window had passed.")
+                    for n, c in choices.items()
+                }
+            scheduling.schedule(
+                found,
+                choices,
+                keep_rest=False,
+                version=plan_form.read_version(),
+                actor=login.me().actor,
+                now=now,
+            )
+    except Refusal as refusal:
+        return _falling(refusal), refusal.status
+    say("Booked. They are told within minutes.")
+    return redirect(url_for(".falling_off"), code=303)
+
+
+def _falling(refusal: Refusal | None = None) -> str:
+    let_go()
+    sites = clinic_supply.current().sites
+    return _list(
+        "falling-off",
+        falling=drifting.drifting(now=clock.now(), book_too=login.me().may(Act.BOOK)),
+        sites=sites,
+        value=plan_form.written,
+        refusal=refusal,
+        lines=refusals.lines(refusal),
+    )
 
 
 def _list(name: str, **found: object) -> str:

@@ -59,7 +59,7 @@ def read_choices(*, picked_only: bool = False) -> dict[int, Choice]:
         if typed is not None:
             found[number] = replace(typed, outside_reason=outside)
             continue
-        choice = _proposed(value)
+        choice = proposed(value)
         is_picked = value != request.form.get(f"was{number}") or f"kept{number}" in request.form
         if choice is not None and (is_picked or not picked_only):
             found[number] = replace(choice, outside_reason=outside)
@@ -69,7 +69,7 @@ def read_choices(*, picked_only: bool = False) -> dict[int, Choice]:
 def read_first() -> dict[int, Choice]:
     """Return the first visit on the other day that was asked for, if one was: ("1", its start)."""
     number, _, start = request.form.get("first", "").partition("@")
-    choice = _proposed(start)
+    choice = proposed(start)
     visit = read_number(number)
     return {visit: choice} if choice is not None and visit else {}
 
@@ -82,7 +82,8 @@ def kept_choices() -> dict[int, Choice]:
         return {}
 
 
-def _proposed(value: str) -> Choice | None:
+def proposed(value: str) -> Choice | None:
+    """Read a date as a form carries it; None when it is none."""
     written, _, code = value.partition("|")
     site = clinic_supply.current().site(code)
     moment = read_aware(written)

@@ -1,5 +1,7 @@
 """Who has lost their place and waits for another: moved, kept with a reason, or cancelled."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -11,9 +13,11 @@ from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.messaging import consent
+from scheduler.plans import disruption, rules
 from scheduler.plans import service as plans
+from scheduler.plans.scheduling import Choice
 from scheduler.web import login
-from scheduler.web.desk import looks
+from scheduler.web.desk import looks, plan_form
 from scheduler.web.desk.rooms import say
 from scheduler.web.fields import read_number
 from scheduler.web.guards import requires
@@ -77,6 +81,65 @@ def hand_over(public_id: str) -> ResponseReturnValue:
         version=version,
     )
     return redirect(url_for(".show"), code=303)
+
+
+@bp.post("/places")
+@requires(Act.BOOK)
+def propose() -> ResponseReturnValue:
+    """Show a place for everybody who has lost theirs, the most urgent first; nothing is kept."""
+    return _places()
+
+
+@bp.post("/places/move")
+@requires(Act.BOOK)
+def move_all() -> ResponseReturnValue:
+    """Move everybody to the time that was chosen for them, and tell each of them."""
+    wanted = _wanted()
+    try:
+        if not wanted:
+            raise Invalid("Choose a time for at least one of them.")
+        with transaction():
+            done = disruption.place(wanted, actor=login.me().actor, now=clock.now())
+    except Refusal as refusal:
+        return _places(refusal), refusal.status
+    if done.refused:
+        return _places(moved=len(done.moved), rows=done.refused), 409
+    say(f"{rules.plural(len(done.moved), 'visit')} moved. Each is asked by text to say yes.")
+    return redirect(url_for(".show"), code=303)
+
+
+def _wanted() -> dict[str, tuple[Choice, int]]:
+    """Return what was chosen for whom; whoever is left for later is left out."""
+    found = {}
+    for name in request.form:
+        kind, _, public_id = name.partition("-")
+        choice = plan_form.proposed(request.form[name]) if kind == "to" else None
+        version = read_number(request.form.get(f"version-{public_id}"))
+        if choice is not None and version is not None:
+            found[public_id] = (choice, version)
+    return found
+
+
+def _places(
+    refusal: Refusal | None = None, *, moved: int = 0, rows: Mapping[str, str] | None = None
+) -> str:
+    now = clock.now()
+    let_go()
+    with transaction():  # tried for real, and thrown away
+        proposals = disruption.propose(actor=login.me().actor, now=now)
+    supply = clinic_supply.current()
+    html = render_template(
+        "desk/supply/places.html",
+        proposals=proposals,
+        moved=moved,
+        row_problems=rows or {},
+        sites=supply.sites,
+        services={code: s.name for code, s in supply.services.items()},
+        value=plan_form.written,
+        refusal=refusal,
+    )
+    looks.note("list.viewed", "list:to-re-place", once_in_a_while=True)
+    return html
 
 
 def _version() -> int:

@@ -7,6 +7,7 @@ from flask import Flask
 
 from scheduler.accounts.models import Role
 from scheduler.core.db import db
+from scheduler.plans import service as plans
 from scheduler.plans.models import Plan, PlanWishes, VisitState
 from tests import course, make
 from tests.conftest import Keep, SignIn, StoppedClock
@@ -127,3 +128,37 @@ def test_what_suits_is_kept_and_bounds_what_is_offered(
     shown = client.get(f"{page}/act?act=defer&visit=6&to=2026-04-01&show=y").text
     days = set(re.findall(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), Apr \d+, \d+:\d+ AM, ", shown))
     assert days <= {"Wed", "Fri"}
+
+
+def test_who_drifts_tops_the_list_with_three_times_one_of_which_is_booked_at_once(
+    plan: str, signed_in: SignIn, keep: Keep, clock: StoppedClock
+) -> None:
+    with keep():
+        row = db.session.query(Plan).filter_by(public_id=plan).one()
+        gone = row.visits[1].appointment
+        assert gone is not None
+        plans.cancel(gone, actor="staff:4", now=course.at(13, 9))
+    client = signed_in()
+    path = "/desk/course/falling-off"
+    page = client.get(path).text
+    assert "It was called off." in page
+    assert "since Fri, Mar 13" in page
+    offers = re.findall(r'name="first" value="(2@[^"]+)"', page)
+    assert len(offers) == 3
+
+    version = re.search(r'name="version" value="(\d+)"', page)
+    assert version
+    form = {"version": version[1], "first": offers[0]}
+    assert post(client, f"{path}/{plan}", path, version=version[1]).status_code == 422
+    assert post(client, f"{path}/{plan}", path, **form).status_code == 303
+    assert "Every course is on its way" in client.get(path).text
+    late = post(client, f"{path}/{plan}", path, **form)
+    assert late.status_code == 409
+    # Its review, once it is due and nothing is ahead, is on the same list.
+    with keep():
+        row = db.session.query(Plan).filter_by(public_id=plan).one()
+        for visit in row.visits[1:]:
+            assert visit.appointment is not None
+            course.infuse(visit.appointment, course.Clinic(1, 2, 1, 2, 3, 4), score=5)
+    clock.set(course.at(45, 9))
+    assert "the review is due" in signed_in(Role.NURSE).get(path).text
