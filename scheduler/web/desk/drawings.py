@@ -136,3 +136,107 @@ def months(marks: Mapping[date, str]) -> list[Month]:
         found.append(Month(f"{days[0]:%B}", cells))
         year, month = (year, month + 1) if month < 12 else (year + 1, 1)
     return found
+
+
+AXIS_LEFT, AXIS_RIGHT, ROW = 60, 690, 22
+
+
+@dataclass(frozen=True)
+class Track:
+    """One visit on the time line: its window as a band, its ideal day, and the day it is on."""
+
+    number: int
+    y: int
+    x: float
+    width: float
+    ring: float
+    bar: float | None
+    state: str
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Every visit of a course over the same days."""
+
+    tracks: Sequence[Track]
+    ticks: Sequence[tuple[float, datetime]]
+    now: float | None
+    height: int
+
+
+def timeline(
+    rows: Sequence[tuple[int, datetime, datetime, datetime, datetime | None, str]],
+    *,
+    now: datetime,
+) -> Timeline | None:
+    """Draw (number, earliest, ideal, latest, booked, state) of each visit over one axis."""
+    if not rows:
+        return None
+    first = min(min(r[1], r[4] or r[1]) for r in rows)
+    last = max(max(r[3], r[4] or r[3]) for r in rows)
+    whole = max(last - first, timedelta(days=1))
+
+    def across(moment: datetime) -> float:
+        return round(AXIS_LEFT + (moment - first) / whole * (AXIS_RIGHT - AXIS_LEFT), 1)
+
+    tracks = [
+        Track(
+            number=number,
+            y=8 + n * ROW,
+            x=across(earliest),
+            width=round(across(latest) - across(earliest), 1),
+            ring=across(ideal),
+            bar=across(booked) if booked else None,
+            state=state,
+        )
+        for n, (number, earliest, ideal, latest, booked, state) in enumerate(rows)
+    ]
+    step = max(whole // 5, timedelta(days=1))
+    ticks = [(across(first + n * step), first + n * step) for n in range(int(whole / step))]
+    ticks.append((across(last), last - timedelta(minutes=1)))
+    inside = across(now) if first <= now <= last else None
+    return Timeline(tracks, ticks, inside, 8 + len(rows) * ROW + 18)
+
+
+def both(
+    pain: Sequence[tuple[datetime, int, str]],
+    peg: Sequence[tuple[datetime, float, str]],
+    visits: Sequence[datetime],
+    zone: ZoneInfo,
+) -> tuple[Curve, Curve | None] | None:
+    """Draw pain and PEG over the same days; None when there are fewer than two pain scores."""
+    moments = [m for m, _, _ in pain] + [m for m, _, _ in peg]
+    drawn = _over(pain, visits, zone, moments)
+    if drawn is None:
+        return None
+    return drawn, _over(peg, visits, zone, moments) if peg else None
+
+
+def _over(
+    scores: Sequence[tuple[datetime, float, str]],
+    visits: Sequence[datetime],
+    zone: ZoneInfo,
+    moments: Sequence[datetime],
+) -> Curve | None:
+    """Draw scores on the axis that all these moments span."""
+    if len(moments) < 2:
+        return None
+    first = min(*moments, *visits) - timedelta(hours=12)
+    whole = max(*moments, *visits) + timedelta(hours=6) - first
+
+    def across(moment: datetime) -> float:
+        return round(LEFT + (moment - first) / whole * (RIGHT - LEFT), 1)
+
+    days: list[tuple[float, datetime]] = []
+    for moment in sorted(moments):
+        x = across(moment)
+        if not days or x - days[-1][0] > 6 * APART:
+            days.append((min(max(x, LEFT + 20), RIGHT - 24), moment))
+    return Curve(
+        [
+            Mark(across(m), round(BOTTOM - s / 10 * (BOTTOM - TOP), 1), words)
+            for m, s, words in sorted(scores)
+        ],
+        [across(v) for v in visits],
+        days,
+    )

@@ -31,6 +31,8 @@ def test_every_page_of_a_running_plan_is_for_everybody_and_fits_its_screen(
         plan,
         f"{plan}/act?act=defer&visit=3&to=2026-03-25&show=y",
         f"{plan}/act?act=re-space&visit=4&min=5&target=7&max=9&show=y",
+        f"{plan}/progress",
+        f"{plan}/summary",
     ):
         page.goto(path)
         assert faults(page) == [], path
