@@ -46,6 +46,11 @@ class Config:
     smtp_user: str = ""
     smtp_password: str = field(default="", repr=False)
     smtp_starttls: bool = True
+    imap_host: str = ""  # where mail that was given back can be read
+    imap_port: int = 993
+    imap_user: str = ""
+    imap_password: str = field(default="", repr=False)
+    imap_tls: bool = True
     mail_from: str = "Emerge Wellness <appointments@localhost>"
     allowed_numbers: tuple[str, ...] = ()  # outside production only these can be texted
     texts_per_second: float = 1.0
@@ -116,6 +121,11 @@ def from_environment() -> Config:
         smtp_user=env.get("SMTP_USER", ""),
         smtp_password=env.get("SMTP_PASSWORD", ""),
         smtp_starttls=env.get("SMTP_STARTTLS", "1") != "0",
+        imap_host=env.get("IMAP_HOST", ""),
+        imap_port=int(_number("IMAP_PORT", "993", 1, 65535)),
+        imap_user=env.get("IMAP_USER", ""),
+        imap_password=env.get("IMAP_PASSWORD", ""),
+        imap_tls=env.get("IMAP_TLS", "1") != "0",
         mail_from=env.get("MAIL_FROM", "Emerge Wellness <appointments@localhost>"),
         allowed_numbers=tuple(n for n in env.get("ALLOWED_NUMBERS", "").split(",") if n),
         texts_per_second=_number("TEXTS_PER_SECOND", "1", 0.01, 1000, whole=False),
@@ -133,10 +143,11 @@ def check(config: Config) -> None:
         Misconfigured: with the one line that says what to set.
     """
     _check_keys(config.keys)
-    if config.is_demo and (config.twilio_account_sid or config.smtp_host):
+    if config.is_demo and (config.twilio_account_sid or config.smtp_host or config.imap_host):
         raise Misconfigured(
             "a demo holds invented people and must not reach real phones or mailboxes. "
-            "Unset TWILIO_* and SMTP_*, or set EMERGE_ENV and DATABASE_URL for a real clinic."
+            "Unset TWILIO_*, SMTP_* and IMAP_*, or set EMERGE_ENV and DATABASE_URL for a real "
+            "clinic."
         )
     if config.twilio_account_sid and not config.twilio_auth_token:
         raise Misconfigured("TWILIO_ACCOUNT_SID is set but TWILIO_AUTH_TOKEN is not.")

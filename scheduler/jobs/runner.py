@@ -26,6 +26,7 @@ from scheduler.core import clock
 from scheduler.core.db import db, transaction
 from scheduler.jobs import (
     beat,
+    bounces,
     catch_up,
     deliver,
     expire,
@@ -39,6 +40,7 @@ from scheduler.jobs import (
 )
 from scheduler.messaging import addresses, beats, rules
 from scheduler.messaging.rules import MessageView, Verdict
+from scheduler.messaging.senders.mailbox import Mailbox
 from scheduler.messaging.senders.outcomes import Sender
 from scheduler.messaging.senders.simulated import KeptMail, Nobody, SimulatedPhones
 from scheduler.messaging.senders.smtp import SmtpMail
@@ -85,6 +87,7 @@ class Worker:
         self.stopping = threading.Event()
         self._hands = hands
         self.twilio = twilio_of(config) if senders is None else None
+        self.returns = returns_of(config) if senders is None else None
         self.senders = senders or senders_of(config, self.twilio)
         self._public_url = config.public_url
         self._organizer = config.organizer
@@ -139,6 +142,9 @@ class Worker:
         if self.twilio is not None:
             provider = self.twilio
             ticks.append(Tick("catch-up", lambda: catch_up.run(provider, now=now()), 300))
+        if self.returns is not None:
+            mailbox = self.returns
+            ticks.append(Tick("bounces", lambda: bounces.run(mailbox, now=now()), 300))
         return ticks
 
     def run(self) -> None:
@@ -195,6 +201,19 @@ def twilio_of(config: Config) -> TwilioTexts | None:
         public_url=config.public_url,
         only_to=None if config.is_production else frozenset(config.allowed_numbers),
         api_url=config.twilio_api_url,
+    )
+
+
+def returns_of(config: Config) -> Mailbox | None:
+    """Return the mailbox that mail comes back to, when one is configured."""
+    if not config.imap_host:
+        return None
+    return Mailbox(
+        host=config.imap_host,
+        port=config.imap_port,
+        user=config.imap_user,
+        password=config.imap_password,
+        tls=config.imap_tls,
     )
 
 
