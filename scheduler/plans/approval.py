@@ -21,7 +21,7 @@ from scheduler.core.db import db
 from scheduler.core.errors import Invalid
 from scheduler.core.tokens import public_id
 from scheduler.patients.models import Pain, Patient
-from scheduler.plans import followups, library, pencils, rules, safety
+from scheduler.plans import followups, library, pencils, queries, rules, safety
 from scheduler.plans.errors import DraftBlocked, MayNotSign, PlanOvertaken, WrongPlanState
 from scheduler.plans.models import (
     OPEN,
@@ -54,6 +54,7 @@ ITEM_9_WORDS = (
     "Question 9 of the PHQ-9 is above 0: thoughts of being better off dead. Talk with them today."
 )
 CHANGED_WORDS = "An answer changed since the clearance was signed."
+OUTDATED_WORDS = "The chat was recorded anew since this was drafted."
 REFUSED_WORDS = "A clinician signed that they are not cleared."
 
 
@@ -114,12 +115,7 @@ def record_chat(
     for row in (owed, owed.infusion, owed.chat):  # as they stand now that nobody else writes
         if row is not None:
             db.session.refresh(row)
-    before = db.session.scalar(
-        select(Assessment)
-        .where(Assessment.infusion_id == owed.infusion_id)
-        .order_by(Assessment.id.desc())
-        .limit(1)
-    )
+    before = queries.newest_assessment(owed.infusion_id)
     again = _drafted_already(
         before,
         owed,
@@ -233,9 +229,16 @@ def blocks(assessment: Assessment) -> list[Block]:
 
 
 def blocks_of(plan: Plan) -> list[Block]:
-    """Return what keeps a draft from being signed: not what it was knowingly drafted over."""
+    """Return what keeps a draft from being signed: not what it was knowingly drafted over.
+
+    Judged by the newest record of the chat, which may be newer than the draft.
+    """
+    newest = queries.newest_assessment(plan.assessment.infusion_id) or plan.assessment
+    found = blocks(newest)
+    if newest.id != plan.assessment_id:
+        found.append(Block(f"assessment:{newest.id}", OUTDATED_WORDS))
     over = proposal_of(plan).over
-    return [block for block in blocks(plan.assessment) if block.ref not in over]
+    return [block for block in found if block.ref not in over]
 
 
 def would_block(
@@ -260,7 +263,7 @@ def look_again(patient: Patient, *, actor: str, now: datetime) -> None:
     plan = _open_plan(patient.id)
     if plan is None or plan.state is not PlanState.DRAFT:
         return
-    assessment = plan.assessment
+    assessment = queries.newest_assessment(plan.assessment.infusion_id) or plan.assessment
     if blocks_of(plan):
         _ask_to_look(assessment, site_id=plan.site_id, now=now)
     else:
@@ -378,14 +381,13 @@ def propose(
         plan.assessment_id, plan.protocol_id = assessment.id, row.id
     add_version(plan, proposal, override.reason.strip() if override else None, actor=actor, now=now)
     note(plan, "plan.proposed", actor=actor, now=now, row=proposal.row_id)
-    if override is not None:
-        tasks.close_by_event(
-            LOOK_FIRST,
-            f"assessment:{assessment.id}",
-            "drafted",
-            actor=f"staff:{override.staff.id}",
-            now=now,
-        )
+    tasks.close_by_event(
+        LOOK_FIRST,
+        f"assessment:{assessment.id}",
+        "drafted",
+        actor=f"staff:{override.staff.id}" if override else actor,
+        now=now,
+    )
     return plan
 
 

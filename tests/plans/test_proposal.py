@@ -166,6 +166,29 @@ def test_each_block_is_looked_at_by_itself_also_one_found_later(
         assert plan.state is PlanState.APPROVED
 
 
+def test_a_draft_older_than_what_was_recorded_last_is_not_signed(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        infusion = course.first_infusion(june(), where).infusion
+        course.infuse(infusion, where)
+        draft = held(infusion).plan
+        assert draft is not None
+        corrected = held(infusion, phq9_item9=2)  # misheard at first
+        assert corrected.plan is None
+
+        assert [b.words for b in approval.blocks_of(draft)] == [
+            approval.ITEM_9_WORDS,
+            approval.OUTDATED_WORDS,
+        ]
+        with pytest.raises(DraftBlocked), db.session.begin_nested():
+            approval.approve(draft, person(where.doctor), version=draft.version, now=at(10))
+        again = held(infusion, phq9_item9=0)
+        assert again.plan is draft
+        assert not is_asked(corrected)
+        assert approval.blocks_of(draft) == []
+
+
 def test_what_is_new_in_the_chat_undoes_the_clearance_and_blocks(
     keep: Keep, where: course.Clinic
 ) -> None:
