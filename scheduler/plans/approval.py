@@ -255,13 +255,22 @@ def would_block(
     ]
 
 
-def look_again(patient: Patient, *, actor: str, now: datetime) -> None:
+def look_again(
+    patient: Patient, *, infusion_id: int | None = None, actor: str, now: datetime
+) -> None:
     """Judge a patient's draft anew when something was recorded: what blocks it raises a task.
 
-    The task closes by itself when nothing is in the way any more.
+    The task closes by itself when nothing is in the way any more. A plan that is signed already
+    stands; severe harm written into the first infusion's record (`infusion_id`) asks all the same.
     """
     plan = _open_plan(patient.id)
-    if plan is None or plan.state is not PlanState.DRAFT:
+    if plan is None:
+        return
+    if plan.state is not PlanState.DRAFT:
+        over = proposal_of(plan).over
+        is_first = plan.assessment.infusion_id == infusion_id
+        if is_first and any(b.ref not in over for b in _severe_blocks(plan.assessment)):
+            _ask_to_look(plan.assessment, site_id=plan.site_id, now=now)
         return
     assessment = queries.newest_assessment(plan.assessment.infusion_id) or plan.assessment
     if blocks_of(plan):

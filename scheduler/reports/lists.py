@@ -38,8 +38,8 @@ TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "clearance": ("A candidate waits for clearance", ("Cleared", "Not suitable", "Changed mind")),
     outbox.TEXTS_STOPPED: ("Texts are stopped", ("Fixed with the provider",)),
     approval.LOOK_FIRST: (
-        "A clinician must look before a plan is drafted",
-        ("Looked at, no plan", "Talked to the patient"),
+        "A clinician must look before a plan is drafted or goes on",
+        ("Looked at, no plan", "Talked to the patient", "Looked at, the plan stands"),
     ),
     withdrawal.TASK: ("Has lost its place", ("Moved", "Cancelled")),
     readiness.UNANSWERED: (

@@ -165,6 +165,15 @@ def test_each_block_is_looked_at_by_itself_also_one_found_later(
         approval.approve(plan, person(where.doctor), version=plan.version, now=at(10, 12))
         assert plan.state is PlanState.APPROVED
 
+        # What is found when it is signed already stops nothing, and asks all the same.
+        chair.note_side_effect(
+            infusion, "anxiety", 3, action="stopped", actor="staff:3", now=at(10, 13)
+        )
+        approval.look_again(
+            infusion.patient, infusion_id=infusion.id, actor="staff:3", now=at(10, 13)
+        )
+        assert is_asked(found)
+
 
 def test_a_draft_older_than_what_was_recorded_last_is_not_signed(
     keep: Keep, where: course.Clinic

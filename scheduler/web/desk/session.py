@@ -108,7 +108,12 @@ def record(public_id: str, deed: str) -> ResponseReturnValue:
             else:
                 act(doing)
             if deed == "effect":
-                approval.look_again(doing.appointment.patient, actor=doing.actor, now=doing.now)
+                approval.look_again(
+                    doing.appointment.patient,
+                    infusion_id=doing.appointment.id,
+                    actor=doing.actor,
+                    now=doing.now,
+                )
             is_new = deed == "gone" or len(treatment.events(doing.appointment.id)) > before
     except Refusal as refusal:
         return _page(public_id, deed, refusal), refusal.status
@@ -142,7 +147,12 @@ def amend(public_id: str, line_id: int) -> ResponseReturnValue:
                 signer=word.staff,
                 now=clock.now(),
             )
-            approval.look_again(appointment.patient, actor=login.me().actor, now=clock.now())
+            approval.look_again(
+                appointment.patient,
+                infusion_id=appointment.id,
+                actor=login.me().actor,
+                now=clock.now(),
+            )
     except Refusal as refusal:
         return _amend_page(public_id, line_id, refusal), refusal.status
     say("Put right. What it said before stays in the record.")
