@@ -279,9 +279,13 @@ def _place(
             for w, own in zip(windows, mine, strict=True)
         ]
 
-    series = optimiser.place(visits(stay=True), wishes)
-    if series.placed < len(windows) and any(mine):
-        series = optimiser.place(visits(stay=False), wishes)
+    series = optimiser.place(visits(stay=False), wishes)
+    if any(mine):
+        as_kept = optimiser.place(visits(stay=True), wishes)
+        # Staying is worth a day from ideal for each visit, and no more than that.
+        most = series.cost + len(windows) * optimiser.DAY_OFF
+        if as_kept.placed == series.placed and as_kept.cost <= most:
+            series = as_kept
     return [p.start for p in series.placements if p.start is not None]
 
 

@@ -51,7 +51,7 @@ RESPONSE_WORDS = {
 ACT_WORDS = {
     Act.STOP: "a plan to stop",
     Act.REFER: "a plan to refer",
-    Act.REVIEW: "a clinician's review instead of a plan",
+    Act.REVIEW: "a clinician's own decision",
 }
 
 

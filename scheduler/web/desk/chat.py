@@ -108,7 +108,10 @@ for _moment, _words in (("before", "before"), ("since", "since")):
         setattr(
             ChatForm,
             f"peg_{_moment}_{_item}",
-            WholeField(f"{_label}, {_words}", [Optional(), NumberRange(0, 10, "Use 0 to 10.")]),
+            WholeField(
+                f"{_label}, {_words}",
+                [Optional(), NumberRange(0, 10, f"{_label}, {_words}: use 0 to 10.")],
+            ),
         )
 
 
@@ -252,7 +255,7 @@ def _is_sound(form: ChatForm) -> bool:
     for moment in ("before", "since"):
         fields = [form[f"peg_{moment}_{item}"] for item in PEG]
         empty = [f for f in fields if f.data is None and not f.errors]
-        if empty and len(empty) < len(fields):
+        if empty and len(empty) < len(fields) and not any(f.errors for f in fields):
             empty[0].errors = ["Answer all three, or none."]
             is_sound = False
     if form.is_changed.data == "yes" and not form.news.data:

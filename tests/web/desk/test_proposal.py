@@ -121,6 +121,7 @@ def test_what_blocks_is_said_while_it_is_typed_kept_as_a_task_and_drafted_over_b
         ("news", {"is_changed": "yes"}, "Tick what is new."),
         ("phq9", {"phq9": "40"}, "A PHQ-9 comes to 0 to 27."),
         ("peg_since_pain", {"peg_since_pain": "7"}, "Answer all three, or none."),
+        ("peg_since_pain", {"peg_since_pain": "12"}, "Pain on average, since: use 0 to 10."),
         ("peg_since_pain", {"peg_since_pain": "seven"}, "Enter a whole number."),
         ("phq9_item9", {"phq9_item9": ""}, "or that it was not asked."),
     ):
