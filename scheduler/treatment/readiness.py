@@ -4,6 +4,7 @@ It is asked by a link days before; the nurse asks again at the chair, and only t
 run (see chair.py). What is answered here is what everybody can still do something about.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -146,7 +147,7 @@ def answer(
         patient_id=appointment.patient_id,
         open=len(open_items),
     )
-    tasks.close_by_event(UNANSWERED, appointment.topic, ANSWERED, actor=actor, now=now)
+    _close(UNANSWERED, appointment.topic, ANSWERED, actor=actor, now=now)
     if open_items:
         tasks.open_task(
             CONCERN,
@@ -157,7 +158,7 @@ def answer(
             now=now,
         )
     else:
-        tasks.close_by_event(CONCERN, appointment.topic, "answered anew", actor=actor, now=now)
+        _close(CONCERN, appointment.topic, "answered anew", actor=actor, now=now)
     return row
 
 
@@ -181,8 +182,14 @@ def settle(*, now: datetime) -> int:
             now=now,
         )
     for kind, topic, why in done:
-        tasks.close_by_event(kind, topic, why, actor="worker", now=now)
+        _close(kind, topic, why, actor="worker", now=now)
     return len(asked) + len(done)
+
+
+def _close(kind: str, topic: str, why: str, *, actor: str, now: datetime) -> None:
+    """Close a task, be it that somebody has just done so."""
+    with suppress(Stale):
+        tasks.close_by_event(kind, topic, why, actor=actor, now=now)
 
 
 def _to_ask(*, now: datetime) -> list[Appointment]:
