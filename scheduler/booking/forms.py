@@ -3,14 +3,18 @@
 import hashlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from scheduler.booking.errors import FormUsed
 from scheduler.booking.models import FormToken
-from scheduler.core.db import db, queue_up
+from scheduler.core.db import db, queue_up, table_of
 from scheduler.core.tokens import digest
 
 LIVES = timedelta(hours=24)
+_token = table_of(FormToken).c
+_RESULT = select(_token.body_hash, _token.result).where(
+    _token.token_hash == bindparam("token"), _token.created_at > bindparam("since")
+)
 
 
 def earlier_result(token: str, body: str, *, now: datetime) -> str | None:
@@ -24,16 +28,23 @@ def earlier_result(token: str, body: str, *, now: datetime) -> str | None:
         FormUsed: it was used with other words in it.
     """
     queue_up(digest(token, "form-lock"))
-    row = db.session.scalar(
-        select(FormToken).where(
-            FormToken.token_hash == digest(token, "form"), FormToken.created_at > now - LIVES
-        )
-    )
+    return known_result(token, body, now=now)
+
+
+def known_result(token: str, body: str, *, now: datetime) -> str | None:
+    """Return what `earlier_result` does, but do not wait for a sending that is under way.
+
+    Raises:
+        FormUsed: as for `earlier_result`.
+    """
+    given = {"token": digest(token, "form"), "since": now - LIVES}
+    row = db.session.execute(_RESULT, given).one_or_none()
     if row is None:
         return None
     if row.body_hash != _print(body):
         raise FormUsed("This form was already sent with other answers. Please start again.")
-    return row.result
+    result: str = row.result
+    return result
 
 
 def spend(token: str, body: str, result: str, *, now: datetime) -> None:

@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 
 from scheduler.availability import grid as bits
 from scheduler.availability.grid import STEP, STEP_SECONDS, Grid
@@ -23,7 +23,7 @@ from scheduler.booking.models import LONGEST_CLAIM_HOURS, Claim, Hold
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import Need, Offering, SiteSupply, Unit
-from scheduler.core.db import db, epoch_seconds
+from scheduler.core.db import db, epoch_seconds, table_of
 from scheduler.core.timespan import PartOfDay, TimeSpan, day_span
 
 LOOK_BACK = timedelta(hours=LONGEST_CLAIM_HOURS)
@@ -96,27 +96,19 @@ def _counts(
     until: datetime,
     *,
     now: datetime,
-    but_appointment: int | Collection[int] | None = None,
-    but_hold: int | None = None,
 ) -> list[ColumnElement[bool]]:
     """Return which claims count on these lanes in a span.
 
     The lower bound on the start (the longest claim back) lets the index answer.
     """
     over = select(Hold.id).where(Hold.expires_at <= now)
-    wanted = [
+    return [
         Claim.lane_id.in_(list(lanes)),
         Claim.starts_at < until,
         Claim.starts_at > since - LOOK_BACK,
         Claim.ends_at > since,
         or_(Claim.hold_id.is_(None), Claim.hold_id.not_in(over)),
     ]
-    if but_appointment is not None:
-        without = [but_appointment] if isinstance(but_appointment, int) else list(but_appointment)
-        wanted.append(or_(Claim.appointment_id.is_(None), Claim.appointment_id.not_in(without)))
-    if but_hold is not None:
-        wanted.append(or_(Claim.hold_id.is_(None), Claim.hold_id != but_hold))
-    return wanted
 
 
 class Run(NamedTuple):
@@ -145,19 +137,44 @@ def taken_steps(
     the connection is asked, for the session would look at every row once more.
     """
     db.session.flush()  # as the session does by itself before it asks
-    rows = db.session.connection().execute(
-        select(
-            Claim.lane_id,
-            epoch_seconds(Claim.starts_at),
-            epoch_seconds(Claim.ends_at),
-            Claim.is_pinned,
-        ).where(
-            *_counts(
-                lanes, since, until, now=now, but_appointment=but_appointment, but_hold=but_hold
-            )
-        )
+    given = {
+        "lanes": list(lanes),
+        "since": since,
+        "until": until,
+        "look_back": since - LOOK_BACK,
+        "now": now,
+    }
+    if but_appointment is not None:
+        without = [but_appointment] if isinstance(but_appointment, int) else list(but_appointment)
+        given["but_appointment"] = without
+    if but_hold is not None:
+        given["but_hold"] = but_hold
+    asked = _steps_question(but_appointment is not None, but_hold is not None)
+    return _runs(db.session.connection().execute(asked, given).all(), now=now)
+
+
+@cache  # to build a statement takes longer than to ask it of a day
+def _steps_question(but_appointment: bool, but_hold: bool) -> Select[tuple[int, int, int, bool]]:
+    claim, hold = table_of(Claim).c, table_of(Hold).c
+    over = select(hold.id).where(hold.expires_at <= bindparam("now"))
+    asked = select(
+        claim.lane_id,
+        epoch_seconds(claim.starts_at),
+        epoch_seconds(claim.ends_at),
+        claim.is_pinned,
+    ).where(
+        claim.lane_id.in_(bindparam("lanes", expanding=True)),
+        claim.starts_at < bindparam("until"),
+        claim.starts_at > bindparam("look_back"),  # the longest claim back: the index answers
+        claim.ends_at > bindparam("since"),
+        or_(claim.hold_id.is_(None), claim.hold_id.not_in(over)),
     )
-    return _runs(rows.all(), now=now)
+    if but_appointment:
+        others = claim.appointment_id.not_in(bindparam("but_appointment", expanding=True))
+        asked = asked.where(or_(claim.appointment_id.is_(None), others))
+    if but_hold:
+        asked = asked.where(or_(claim.hold_id.is_(None), claim.hold_id != bindparam("but_hold")))
+    return asked
 
 
 def taken_by(claims: Iterable[Busy], *, now: datetime) -> dict[int, list[Run]]:
@@ -407,11 +424,19 @@ def rooms(
     patient_lane: int | None = None,
     but_appointment: int | Collection[int] | None = None,
     but_hold: int | None = None,
+    only_for: Collection[Offering] | None = None,
 ) -> list[Room]:
-    """Return what `room` does for each site with its own span: one query for all of them."""
+    """Return what `room` does for each site with its own span: one query for all of them.
+
+    Args:
+        only_for: The services the rooms will be asked for; what these do not take is not read.
+    """
     if not wanted:
         return []
-    lanes = dict.fromkeys(lane for site, _, _ in wanted for lane in lanes_of(site))
+    kinds = [None] if only_for is None else only_for
+    lanes = dict.fromkeys(
+        lane for site, _, _ in wanted for kind in kinds for lane in lanes_of(site, kind)
+    )
     if patient_lane is not None:
         lanes[patient_lane] = None
     whole = [
@@ -495,11 +520,7 @@ def find(
         but_appointment=but_appointment,
         but_hold=but_hold,
     ):
-        spare = free.spare(offering, person_id)
-        offers += [
-            Offer(free.grid.moment(step), free.site.id, offering.code, count, len(spare))
-            for step, count in bits.tally(spare, starts)
-        ]
+        offers += _offers(free, offering, starts, person_id)
     offers.sort(key=attrgetter("starts_at"))  # sites and services came in order
     return offers
 
@@ -584,19 +605,41 @@ def nearest(
     audience: Audience,
     most: int = 4,
     but_appointment: int | None = None,
+    but_hold: int | None = None,
 ) -> list[Offer]:
-    """Return the free starts closest to a moment, in order of time: what to offer instead."""
-    found = find(
+    """Return the free starts closest to a moment, in order of time: what to offer instead.
+
+    The moment itself is among them when it is free.
+    """
+    found: list[Offer] = []
+    for free, offering, starts in _looks(
         service,
-        site_ids=site_ids,
-        since=around - timedelta(days=2),
-        until=around + timedelta(days=7),
+        site_ids,
+        around - timedelta(days=2),
+        around + timedelta(days=7),
         now=now,
         audience=audience,
+        parts=(),
+        person_id=None,
+        patient_lane=None,
         but_appointment=but_appointment,
-    )
+        but_hold=but_hold,
+    ):
+        here = free.grid.step(around)
+        close = sorted(bits.steps_in(starts), key=lambda step: abs(step - here))[:most]
+        found += _offers(free, offering, sum(1 << step for step in close))
     closest = sorted(found, key=lambda o: (abs(o.starts_at - around), o))[:most]
     return sorted(closest)
+
+
+def _offers(
+    free: Room, offering: Offering, starts: int, person_id: int | None = None
+) -> list[Offer]:
+    spare = free.spare(offering, person_id)
+    return [
+        Offer(free.grid.moment(step), free.site.id, offering.code, count, len(spare))
+        for step, count in bits.tally(spare, starts)
+    ]
 
 
 def _looks(
@@ -634,6 +677,7 @@ def _looks(
         patient_lane=patient_lane,
         but_appointment=but_appointment,
         but_hold=but_hold,
+        only_for=list({a[0].code: a[0] for each in asked.values() for a in each}.values()),
     ):
         among = bits.every(free.site.settings.start_every_minutes, free.grid)
         among &= free.in_parts(parts)

@@ -5,6 +5,7 @@ lane of its own, which nothing offers, and stands on record as kept knowingly.
 """
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,17 +49,19 @@ def insist(
     *,
     now: datetime,
     was: datetime | None = None,
+    but: Collection[Rule] = (),
 ) -> list[Rule]:
     """Return the rules that booking this start sets aside.
 
     Args:
         was: Where a visit that is moved stood; what it broke there already is not asked again.
+        but: Rules that are not asked for, because something else settles them.
 
     Raises:
         SoftRule: it breaks one, and there is no reason from somebody who may give it.
     """
     offering = clinic_supply.current().services[service]
-    broken = _broken(offering, starts_at, now)
+    broken = [rule for rule in _broken(offering, starts_at, now) if rule not in but]
     if was is not None:
         broken = [rule for rule in broken if rule not in _broken(offering, was, now)]
     for rule in broken:

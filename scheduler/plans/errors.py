@@ -55,23 +55,31 @@ class WrongPlanState(Refusal):
 
 
 class NotSchedulable(Refusal):
-    """Dates were chosen that the plan does not allow; `problems` says which and why, by visit."""
+    """Dates were chosen that the plan does not allow; `problems` says which and why, by visit.
+
+    `asks` are the visits whose date could be had with a reason from staff.
+    """
 
     code = "not-schedulable"
 
-    def __init__(self, message: str, problems: dict[int, str]) -> None:
+    def __init__(
+        self, message: str, problems: dict[int, str], asks: frozenset[int] = frozenset()
+    ) -> None:
         super().__init__(message)
-        self.problems = problems
+        self.problems, self.asks = problems, asks
 
 
 class SeriesTaken(Refusal):
     """Some of the dates were taken meanwhile, and all or nothing was asked for: nothing was booked.
 
-    `taken` are the numbers of the visits whose date is gone, with the reason of each.
+    `taken` are the numbers of the visits whose date is gone, with the reason of each; `asks` those
+    of them whose nurses only watch as many as usual.
     """
 
     code = "series-taken"
 
-    def __init__(self, message: str, taken: dict[int, str]) -> None:
+    def __init__(
+        self, message: str, taken: dict[int, str], asks: frozenset[int] = frozenset()
+    ) -> None:
         super().__init__(message)
-        self.taken = taken
+        self.taken, self.asks = taken, asks

@@ -8,12 +8,20 @@ from typing import Any
 
 from sqlalchemy import select
 
-from scheduler.booking import offers
+from scheduler.booking import offers, soft
 from scheduler.booking import service as booking
 from scheduler.booking.allocation import everything_at, lock
-from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken, TooClose
+from scheduler.booking.errors import (
+    AtRatio,
+    NotOffered,
+    PatientBusy,
+    SlotTaken,
+    SoftRule,
+    TooClose,
+)
 from scheduler.booking.models import LIVE, Appointment, Authority
 from scheduler.booking.offers import Audience
+from scheduler.booking.soft import Excuse
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, ServiceCode
 from scheduler.clinic.supply import SiteSupply
@@ -111,6 +119,7 @@ class Choice:
     site_id: int
     starts_at: datetime
     outside_reason: str | None = None
+    excuse: Excuse | None = None  # why notice, horizon or a nurse's number may be set aside
 
 
 @dataclass(frozen=True)
@@ -171,6 +180,7 @@ class Scheduled:
 
     booked: tuple[PlannedVisit, ...]
     taken: Mapping[int, str] = field(default_factory=dict)  # visit number -> why not
+    at_ratio: frozenset[int] = frozenset()  # those of them that one more than usual would allow
 
 
 @dataclass(frozen=True)
@@ -395,7 +405,8 @@ def schedule(
     Raises:
         WrongPlanState: the plan is not signed, or does not run any more.
         PlanOvertaken: somebody changed it since version `version` was read.
-        NotSchedulable: dates break a window without a reason, or the spacing; by visit.
+        NotSchedulable: dates break a window or the notice without a reason, or the spacing; by
+            visit.
         MayNotSign: the override is no clinician's.
         SeriesTaken: dates were taken meanwhile and all or nothing was asked for.
     """
@@ -410,14 +421,18 @@ def schedule(
     if plan.state not in SIGNED:
         raise WrongPlanState("Only a plan that a clinician signed can be scheduled.")
     rows = {v.number: v for v in plan.visits if v.state is VisitState.TO_PLACE}
-    _check(plan, rows, choices, may_be_close=override is not None)
+    pencilled = frozenset(_pencilled(plan, slots_of(plan, now=now), now=now).values())
+    _check(plan, rows, choices, now=now, may_be_close=override is not None, pencilled=pencilled)
     # What was pencilled in is booked now, or given back: one course has one set of dates.
     pencils.release(followups.find_for_infusion(plan.assessment.infusion_id), actor=actor, now=now)
     authority = (Authority.PLAN, f"plan-version:{signed_version(plan)}", None)
     booked: list[PlannedVisit] = []
     taken: dict[int, str] = {}
+    at_ratio: set[int] = set()
     for number in sorted(choices):
         visit, choice = rows[number], choices[number]
+        excuse = choice.excuse
+        broken = _set_aside(visit, choice, pencilled, now=now)
         try:
             with db.session.begin_nested():
                 appointment = booking.book(
@@ -436,8 +451,10 @@ def schedule(
                         actor=actor,
                         now=now,
                     ),
+                    beyond_ratio=excuse is not None and excuse.sets_aside(soft.Rule.RATIO),
                     notify=notify,
                 )
+                soft.note(appointment, broken, excuse, actor=actor, now=now)
                 visits.link(
                     visit,
                     appointment,
@@ -446,9 +463,13 @@ def schedule(
             booked.append(visit)
         except (SlotTaken, NotOffered, PatientBusy, TooClose) as refusal:
             taken[number] = refusal.message
+            if isinstance(refusal, AtRatio):
+                at_ratio.add(number)
     if taken and not keep_rest:
         raise SeriesTaken(
-            f"{rules.plural(len(taken), 'date')} can no longer be had. Nothing was booked.", taken
+            f"{rules.plural(len(taken), 'date')} can no longer be had. Nothing was booked.",
+            taken,
+            frozenset(at_ratio),
         )
     for number, why in taken.items():
         rows[number].reason = why
@@ -456,13 +477,15 @@ def schedule(
         plan.state = PlanState.ACTIVE
         approval.touch(plan, "scheduled", actor=actor, now=now)
         approval.note(plan, "plan.scheduled", actor=actor, now=now, visits=len(booked))
-    return Scheduled(tuple(booked), taken)
+    return Scheduled(tuple(booked), taken, frozenset(at_ratio))
 
 
 def fits(visit: PlannedVisit, choice: Choice) -> bool:
     """Say whether a date keeps a visit's window and its distance from the visits around it."""
     try:
-        _check(visit.plan, {visit.number: visit}, {visit.number: choice}, may_be_close=False)
+        _check(
+            visit.plan, {visit.number: visit}, {visit.number: choice}, now=None, may_be_close=False
+        )
     except NotSchedulable:
         return False
     return True
@@ -484,17 +507,30 @@ def _check(
     rows: Mapping[int, PlannedVisit],
     choices: Mapping[int, Choice],
     *,
+    now: datetime | None,
     may_be_close: bool,
+    pencilled: Collection[Spot] = (),
 ) -> None:
-    """Refuse, by visit, what no booking could make right: windows and spacing."""
+    """Refuse, by visit, what no booking could make right: windows, spacing, and notice from now."""
     sites = clinic_supply.current().sites
     found: dict[int, str] = {}
+    asks: set[int] = set()
     for number, choice in choices.items():
         visit = rows.get(number)
         if visit is None:
             found[number] = "This visit has a date already, or is no part of the plan."
-        elif not visits.is_inside(visit, choice.starts_at) and not (choice.outside_reason or ""):
-            found[number] = "This date is outside of its window; say why."
+            continue
+        words = []
+        if not visits.is_inside(visit, choice.starts_at) and not (choice.outside_reason or ""):
+            words.append("This date is outside of its window; say why.")
+        try:
+            if now is not None:
+                _set_aside(visit, choice, pencilled, now=now)
+        except SoftRule as refusal:
+            words.append(refusal.message)
+            asks.add(number)
+        if words:
+            found[number] = " ".join(words)
     days = _days_standing(plan)
     for number, choice in choices.items():
         zone = sites[choice.site_id].zone
@@ -515,7 +551,33 @@ def _check(
             f"{least} to {most} are planned.",
         )
     if found:
-        raise NotSchedulable("Some dates do not fit the plan.", found)
+        raise NotSchedulable("Some dates do not fit the plan.", found, frozenset(asks))
+
+
+def _set_aside(
+    visit: PlannedVisit, choice: Choice, pencilled: Collection[Spot], *, now: datetime
+) -> list[soft.Rule]:
+    """Return the rules a date sets aside.
+
+    Inside a window that was signed none is too far ahead, and what is kept for the patient was
+    asked for in time.
+
+    Raises:
+        SoftRule: it sets one aside without a reason from somebody who may give it.
+    """
+    settled: list[soft.Rule] = []
+    if visits.is_inside(visit, choice.starts_at):
+        settled.append(soft.Rule.HORIZON)
+    if Spot(choice.starts_at, choice.site_id) in pencilled:
+        settled.append(soft.Rule.NOTICE)
+    return soft.insist(
+        ServiceCode.INFUSION, choice.starts_at, choice.excuse, now=now, but=settled
+    )
+
+
+def _usual(now: datetime) -> datetime:
+    """Return from when on an infusion is booked without being asked why so soon."""
+    return now + clinic_supply.current().services[ServiceCode.INFUSION].notice
 
 
 def _days_standing(plan: Plan) -> dict[int, tuple[date, str | None]]:
@@ -598,7 +660,7 @@ def free_starts(
     wanted = [s for s in slots if s.booked is None]
     if not wanted:
         return []
-    since = max(min(s.earliest for s in wanted), now + timedelta(hours=1))
+    since = max(min(s.earliest for s in wanted), _usual(now))
     until = max(s.latest for s in wanted)
     if until <= since:
         return []

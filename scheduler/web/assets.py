@@ -52,9 +52,11 @@ def address(static: Path, name: str) -> str:
             raise AssetMissing(f"{plain} is not in {manifest}") from None
         return url_for("static", filename=f"vendor/{hashed}")
     path = static / name
-    if not path.exists():
-        raise AssetMissing(f"{path} is missing")
-    return url_for("static", filename=name, v=_fingerprint(path, path.stat().st_mtime_ns))
+    try:
+        changed_ns = path.stat().st_mtime_ns
+    except FileNotFoundError:
+        raise AssetMissing(f"{path} is missing") from None
+    return url_for("static", filename=name, v=_fingerprint(path, changed_ns))
 
 
 def join(app: Flask) -> None:

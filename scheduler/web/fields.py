@@ -14,7 +14,9 @@ from wtforms.widgets import HiddenInput, TextInput
 
 from scheduler.core import words
 from scheduler.core.phone import NotAMobile, mobile, shown
+from scheduler.web import i18n
 
+_FORM_WORDS = i18n.FormWords()
 YEARS = range(2000, 2100)  # what lies outside was not chosen on one of our pages
 LARGEST_NUMBER = 2**31 - 1  # of a row; PostgreSQL's integer ends there
 
@@ -70,6 +72,13 @@ def read_number(text: str | None) -> int | None:
 
 class Form(FlaskForm):
     """A form with its hidden token; a signature the type checker can see."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        """What WTForms itself says is read once, not for every request."""
+
+        def get_translations(self, form: object) -> i18n.FormWords:
+            """Return the words of this request's language."""
+            return _FORM_WORDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]

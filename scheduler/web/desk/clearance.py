@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, IntegerField, RadioField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, Optional
+from wtforms import BooleanField, IntegerField, RadioField, SelectField, StringField, TimeField
+from wtforms.validators import Length, Optional
 
 from scheduler.accounts.rules import Act
 from scheduler.booking import offers
@@ -21,6 +21,7 @@ from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
+from scheduler.core.timespan import exists, instant
 from scheduler.messaging import consent
 from scheduler.patients import queries as patients
 from scheduler.patients.models import Patient
@@ -75,7 +76,10 @@ class FirstForm(Form):
 
     site = SelectField("Clinic", validate_choice=False)
     day = DayField("From", [Optional()])
-    start = StringField("Time", [InputRequired("Choose a time.")])  # "moment|site"
+    start = StringField("Time", [Optional()])  # "moment|site"
+    other_day = DayField("Day", [Optional()])  # or a time that is not in the list
+    other_time = TimeField("Time", [Optional()])
+    other_site = SelectField("Clinic", validate_choice=False)
     notify = BooleanField("Tell the patient", default=True)
 
 
@@ -281,6 +285,14 @@ def _known(standing: clearance.Standing) -> dict[str, object]:
 
 
 def _chosen(form: FirstForm) -> tuple[datetime, SiteSupply]:
+    """Return the time that was typed, or else the one chosen of the list, and where.
+
+    Raises:
+        Invalid: it is none.
+    """
+    typed = _typed(form)
+    if typed is not None:
+        return typed
     written, _, code = str(form.start.data or "").partition("|")
     site = clinic_supply.current().site(code)
     moment = read_aware(written)
@@ -288,6 +300,24 @@ def _chosen(form: FirstForm) -> tuple[datetime, SiteSupply]:
         form.start.errors = []
         raise Invalid("Choose a time.", field="start")
     return moment, site
+
+
+def _typed(form: FirstForm) -> tuple[datetime, SiteSupply] | None:
+    day, wall = form.other_day, form.other_time
+    if not any(f.raw_data and f.raw_data[0] for f in (day, wall)):
+        return None
+    if day.errors or wall.errors:
+        raise Invalid("Please check what is marked.")
+    if day.data is None:
+        raise Invalid("Enter a day, or take one of the times above.", field="other_day")
+    if wall.data is None:
+        raise Invalid("Enter a time, or take one of the times above.", field="other_time")
+    site = clinic_supply.current().site(str(form.other_site.data or ""))
+    if site is None:
+        raise Invalid("Choose a clinic.", field="other_site")
+    if not exists(day.data, wall.data, site.zone):
+        raise Invalid("The clock skips that time on that day.", field="other_time")
+    return instant(day.data, wall.data, site.zone), site
 
 
 def _first_page(public_id: str, form: FirstForm, refusal: Refusal | None = None) -> str:
@@ -308,6 +338,8 @@ def _first_page(public_id: str, form: FirstForm, refusal: Refusal | None = None)
         *(option(s.code, s.name) for s in supply.sites.values()),
     ]
     form.site.data, form.day.data = one.code if one else "any", day
+    form.other_site.choices = [option(s.code, s.name) for s in supply.sites.values()]
+    form.other_site.data = form.other_site.data or (one or home).code
     standing = clearance.current(patient)
     near = refusal.alternatives() if isinstance(refusal, SlotTaken) else []
     free = _free(patient, sites, after, now=now) if standing.holds else []

@@ -59,6 +59,7 @@ class _Refused:
 
     refusal: Refusal
     rows: Mapping[int, str]
+    asks: frozenset[int] = frozenset()  # the visits that a reason from staff would allow
 
 
 @bp.get("/<string:public_id>")
@@ -215,19 +216,20 @@ def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
                 now=clock.now(),
                 override=override.as_override() if override else None,
             )
+            ask = {n: done.taken[n] for n in done.at_ratio if plan_form.is_typed(n)}
+            if ask:  # nobody took it meanwhile: it was asked for in so many words
+                raise NotSchedulable("Some dates need a reason.", ask, frozenset(ask))
             left = {n: why for n, why in plan_form.read_whys().items() if n not in done.taken}
             if left:
                 scheduling.leave_to_place(plan, left, actor=login.me().actor, now=clock.now())
             told_at = _told_at(plan)
     except SeriesTaken as refusal:
         kept = {n: c for n, c in plan_form.kept_choices().items() if n not in refusal.taken}
-        page = _page(public_id, chosen=kept, refused=_Refused(refusal, refusal.taken))
-        return page, refusal.status
+        refused = _Refused(refusal, refusal.taken, refusal.asks)
+        return _page(public_id, chosen=kept, refused=refused), refusal.status
     except NotSchedulable as refusal:
-        page = _page(
-            public_id, chosen=plan_form.kept_choices(), refused=_Refused(refusal, refusal.problems)
-        )
-        return page, refusal.status
+        refused = _Refused(refusal, refusal.problems, refusal.asks)
+        return _page(public_id, chosen=plan_form.kept_choices(), refused=refused), refusal.status
     except Refusal as refusal:
         return _page(
             public_id, chosen=plan_form.kept_choices(), refused=_Refused(refusal, {})
@@ -332,6 +334,7 @@ def _page(
         refusal=refused.refusal if refused else None,
         lines=_lines(refused),
         row_problems=refused.rows if refused else {},
+        row_asks=refused.asks if refused else frozenset(),
         sees_clinical=sees,
         now=now,
     )

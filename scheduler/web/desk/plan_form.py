@@ -56,13 +56,14 @@ def read_choices(*, picked_only: bool = False) -> dict[int, Choice]:
         value = request.form[name]
         typed = _typed_date(number)
         outside = signing.words_of(f"outside{number}", 300) or None
+        excuse = signing.excuse(f"excuse{number}")
         if typed is not None:
-            found[number] = replace(typed, outside_reason=outside)
+            found[number] = replace(typed, outside_reason=outside, excuse=excuse)
             continue
         choice = proposed(value)
         is_picked = value != request.form.get(f"was{number}") or f"kept{number}" in request.form
         if choice is not None and (is_picked or not picked_only):
-            found[number] = replace(choice, outside_reason=outside)
+            found[number] = replace(choice, outside_reason=outside, excuse=excuse)
     return found
 
 
@@ -90,9 +91,14 @@ def proposed(value: str) -> Choice | None:
     return Choice(site.id, moment) if site is not None and moment is not None else None
 
 
+def is_typed(number: int) -> bool:
+    """Say whether a date was typed for a visit, instead of picked from the list."""
+    return bool(request.form.get(f"day{number}") or request.form.get(f"time{number}"))
+
+
 def _typed_date(number: int) -> Choice | None:
     day, at = request.form.get(f"day{number}", ""), request.form.get(f"time{number}", "")
-    if not day and not at:
+    if not is_typed(number):
         return None
     site = clinic_supply.current().site(request.form.get(f"site{number}", ""))
     try:

@@ -76,17 +76,20 @@ def words_of(name: str, most: int = LONGEST_REASON) -> str:
     return words
 
 
-def excuse() -> Excuse | None:
+def excuse(name: str = "excuse") -> Excuse | None:
     """Return why the form says a rule may be set aside, and which rules this person may; or None.
+
+    Args:
+        name: The field; a page of several visits has one for each.
 
     Raises:
         Invalid: it is too long to be kept.
     """
-    reason = " ".join(request.form.get("excuse", "").split())
+    reason = " ".join(request.form.get(name, "").split())
     if not reason:
         return None
     if len(reason) > soft.MOST_WORDS:
-        raise Invalid(f"Use at most {soft.MOST_WORDS} letters.", field="excuse")
+        raise Invalid(f"Use at most {soft.MOST_WORDS} letters.", field=name)
     rules = {rule for rule, act in _MAY_SET_ASIDE.items() if login.me().may(act)}
     return Excuse(reason, frozenset(rules))
 

@@ -154,7 +154,9 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
         return _details_page(form, place, wrong=[(None, _by_phone(place))], status=422)
     holder = visitor.new_holder()
     try:
-        _refuse_the_late(form, place, start, now=now)
+        instead = _instead(form, place, start, now=now)
+        if instead is not None:
+            return _details_page(form, place, alternatives=instead, status=409)
         with transaction():
             appointment = _book_once(form, place, start, holder=holder, now=now)
             token = mint_link(
@@ -180,16 +182,24 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
     return redirect(url_for("visit.booked"), code=303)
 
 
-def _refuse_the_late(form: DetailsForm, place: Where, start: datetime, *, now: datetime) -> None:
-    """Refuse at once whose time is gone: in a rush most are, and should keep nobody waiting.
+def _instead(
+    form: DetailsForm, place: Where, start: datetime, *, now: datetime
+) -> list[Offer] | None:
+    """Return what else is free when the time is gone already, or None while it may be had.
 
-    Raises:
-        SlotTaken: as its name says; whoever is not refused may still meet it in the booking.
+    In a rush most come too late: they are told at once, by one look at the book, and keep nobody
+    waiting. Whoever is not told here may still hear it from the booking.
     """
     kept = _own_hold(form.hold.data)
-    is_kept = kept is not None and kept.starts_at == start
-    if not is_kept and forms.earlier_result(form.token.data or "", form.body(), now=now) is None:
-        best_site(place, start, now=now)
+    if kept is not None and kept.starts_at == start:
+        return None
+    near = _near(place, start, now=now)
+    if any(o.starts_at == start for o in near):
+        return None
+    # Asked after the look: what this very form booked meanwhile is seen by both, or by neither.
+    if forms.known_result(form.token.data or "", form.body(), now=now) is not None:
+        return None
+    return _nearest(near, start)
 
 
 def _book_once(
@@ -202,13 +212,15 @@ def _book_once(
         booked = queries.by_topic(earlier)
         assert booked is not None
         return booked
+    kept = _own_hold(form.hold.data)
+    if kept is None or kept.starts_at != start:
+        site_id = best_site(place, start, now=now)  # first: most who wait for a time get none
+        kept = None
     settings = clinic_supply.current().sites[place.sites[0].id].settings
     mobile = form.mobile.data or ""
     if limits.reached(mobile, origin.get()[0], settings, now=now):
         raise Enough(_by_phone(place))
-    kept = _own_hold(form.hold.data)
-    if kept is None or kept.starts_at != start:
-        site_id = best_site(place, start, now=now)
+    if kept is None:
         kept = booking.hold(ServiceCode.CALL, site_id, start, holder=holder, now=now)
     patient = patients.enquire(
         form.given_name.data or "",
@@ -443,7 +455,11 @@ def taken_words(start: datetime | None, place: Where) -> str:
 
 
 def _alternatives(place: Where, start: datetime, *, now: datetime) -> list[Offer]:
-    found = offers.nearest(
+    return _nearest(_near(place, start, now=now), start)
+
+
+def _near(place: Where, start: datetime, *, now: datetime) -> list[Offer]:
+    return offers.nearest(
         ServiceCode.CALL,
         site_ids=place.site_ids,
         around=start,
@@ -451,6 +467,9 @@ def _alternatives(place: Where, start: datetime, *, now: datetime) -> list[Offer
         audience=Audience.ONLINE,
         most=8,
     )
+
+
+def _nearest(found: Sequence[Offer], start: datetime) -> list[Offer]:
     by_start = {o.starts_at: o for o in found if o.starts_at != start}
     return [by_start[s] for s in sorted(by_start, key=lambda s: abs(s - start))[:4]]
 

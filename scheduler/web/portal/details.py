@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _late
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     EmailField,
@@ -19,7 +18,7 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from scheduler.core.mail import LONGEST, is_address
-from scheduler.web.fields import MobileField, MomentField, tidy, tidy_line
+from scheduler.web.fields import Form, MobileField, MomentField, tidy, tidy_line
 from scheduler.web.i18n import LANGUAGES
 from scheduler.web.portal import words
 
@@ -32,7 +31,7 @@ def lazy_gettext(words: str) -> str:
     return cast(str, _late(words))
 
 
-class DetailsForm(FlaskForm):
+class DetailsForm(Form):
     """Who to call, and what we should know before."""
 
     given_name = StringField(
@@ -92,7 +91,7 @@ class DetailsForm(FlaskForm):
     start = MomentField()
 
     def __init__(self, **data: Any) -> None:
-        super().__init__(**data)  # type: ignore[no-untyped-call]
+        super().__init__(**data)
         self.language.choices = [SelectChoice(code, name) for code, name in LANGUAGES.items()]
         self.pain.choices = [SelectChoice(code, said) for code, said in words.pains()]
         self.pain_since.choices = [SelectChoice(code, said) for code, said in words.sinces()]
