@@ -38,7 +38,7 @@ def known_result(token: str, body: str, *, now: datetime) -> str | None:
         FormUsed: as for `earlier_result`.
     """
     given = {"token": digest(token, "form"), "since": now - LIVES}
-    row = db.session.execute(_RESULT, given).one_or_none()
+    row = db.session.connection().execute(_RESULT, given).one_or_none()
     if row is None:
         return None
     if row.body_hash != _print(body):

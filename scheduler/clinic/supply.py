@@ -211,7 +211,8 @@ def _once_a_reading() -> Supply:
 
 
 def _kept_or_read() -> Supply:
-    version = db.session.scalar(_VERSION) or 0
+    db.session.flush()
+    version = db.session.connection().scalar(_VERSION) or 0
     kept = _kept.get(db.engine)
     if kept is not None and kept.version == version:
         return kept

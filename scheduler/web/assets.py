@@ -21,6 +21,12 @@ def _fingerprint(path: Path, changed_ns: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
+@lru_cache(maxsize=256)
+def _of_ours(name: str, fingerprint: str, root: str) -> str:
+    """Return an address below `root`, where the whole app hangs: each page names five or six."""
+    return url_for("static", filename=name, v=fingerprint)
+
+
 @lru_cache(maxsize=8)
 def _manifest(path: Path, changed_ns: int) -> dict[str, str]:
     names: dict[str, str] = json.loads(path.read_text())
@@ -56,7 +62,7 @@ def address(static: Path, name: str) -> str:
         changed_ns = path.stat().st_mtime_ns
     except FileNotFoundError:
         raise AssetMissing(f"{path} is missing") from None
-    return url_for("static", filename=name, v=_fingerprint(path, changed_ns))
+    return _of_ours(name, _fingerprint(path, changed_ns), request.script_root)
 
 
 def join(app: Flask) -> None:

@@ -2,12 +2,13 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from babel import Locale
 from babel.support import NullTranslations, Translations
 from flask import Flask, Response, current_app, g, request
 from flask_babel import Babel, get_locale, get_translations
+from flask_babel.speaklater import LazyString
 from jinja2 import pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
@@ -83,6 +84,17 @@ def _words() -> NullTranslations:
     if found is None:
         found = g.words = get_translations()
     return found
+
+
+def gettext(text: str, **given: object) -> str:
+    """Translate into this request's language; flask_babel's own takes its time to find it."""
+    words = str(_words().ugettext(text))
+    return words % given if given else words
+
+
+def lazy_gettext(text: str) -> str:
+    """Return words that are translated when they are read; whoever takes them sees a text."""
+    return cast(str, LazyString(gettext, text))
 
 
 @pass_eval_context

@@ -14,7 +14,6 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 from sqlalchemy import select
 
 from scheduler.audit.service import origin
@@ -36,6 +35,7 @@ from scheduler.patients.models import Pain, PainSince
 from scheduler.plans import service as plans
 from scheduler.web import display, i18n, visitor
 from scheduler.web.fields import read_aware, read_number
+from scheduler.web.i18n import gettext as _
 from scheduler.web.portal import dates, limits, words
 from scheduler.web.portal.details import DetailsForm
 from scheduler.web.portal.times import EITHER, Times, Where, best_site, times, where

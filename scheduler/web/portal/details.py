@@ -1,10 +1,8 @@
 """The form of a visitor's own details."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _late
 from wtforms import (
     BooleanField,
     EmailField,
@@ -19,16 +17,12 @@ from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from scheduler.core.mail import LONGEST, is_address
 from scheduler.web.fields import Form, MobileField, MomentField, tidy, tidy_line
-from scheduler.web.i18n import LANGUAGES
+from scheduler.web.i18n import LANGUAGES, lazy_gettext
+from scheduler.web.i18n import gettext as _
 from scheduler.web.portal import words
 
 NAME_LONGEST = 80
 TRIED_LONGEST = 2000
-
-
-def lazy_gettext(words: str) -> str:
-    """Return words that are translated when they are read; WTForms takes them for text."""
-    return cast(str, _late(words))
 
 
 class DetailsForm(Form):
@@ -82,13 +76,13 @@ class DetailsForm(Form):
             ),
         ],
     )
-    consent = BooleanField()
-    reference = StringField()  # people never see it; programs fill it in
-    token = HiddenField()
-    hold = HiddenField()
-    site = HiddenField()
-    day = HiddenField()
-    start = MomentField()
+    consent = BooleanField("")
+    reference = StringField("")  # people never see it; programs fill it in
+    token = HiddenField("")
+    hold = HiddenField("")
+    site = HiddenField("")
+    day = HiddenField("")
+    start = MomentField("")
 
     def __init__(self, **data: Any) -> None:
         super().__init__(**data)

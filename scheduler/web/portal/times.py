@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask_babel import gettext as _
-
 from scheduler.availability import grid
 from scheduler.booking import offers
 from scheduler.booking.allocation import TAKEN
@@ -15,6 +13,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core.timespan import PartOfDay, TimeSpan, day_span
+from scheduler.web.i18n import gettext as _
 
 EITHER = "either"
 #: How many days the strip shows at once: two working weeks.

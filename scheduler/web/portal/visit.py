@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 
 from scheduler.audit import service as audit
 from scheduler.booking import notices
@@ -22,6 +21,7 @@ from scheduler.reports import way_home
 from scheduler.treatment import readiness
 from scheduler.web import visitor
 from scheduler.web.fields import read_aware, read_number
+from scheduler.web.i18n import gettext as _
 from scheduler.web.portal import book
 from scheduler.web.portal.times import best_site, times, where
 

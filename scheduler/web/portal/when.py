@@ -5,9 +5,10 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_skeleton, get_timezone_name
-from flask_babel import get_locale, gettext
+from flask_babel import get_locale
 
 from scheduler.web.display import clock_time, long_day
+from scheduler.web.i18n import gettext
 
 
 def _locale() -> Locale:

@@ -1,9 +1,9 @@
 """The words of our codes, as a patient reads them, and the exact wording of the consent."""
 
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext
 
 from scheduler.patients.models import Pain, PainSince
+from scheduler.web.i18n import gettext as _
+from scheduler.web.i18n import lazy_gettext
 
 #: What core/phone.py answers, so that translators see it; MobileField looks it up.
 NUMBER_REASONS = (
