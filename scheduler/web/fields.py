@@ -73,7 +73,7 @@ def read_number(text: str | None) -> int | None:
 class Form(FlaskForm):
     """A form with its hidden token; a signature the type checker can see."""
 
-    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+    class Meta(FlaskForm.Meta):
         """What WTForms itself says is read once, not for every request."""
 
         def get_translations(self, form: object) -> i18n.FormWords:

@@ -152,11 +152,11 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
         return _details_page(form, place, alternatives=_keep_longer(form, place), status=422)
     if form.reference.data:
         return _details_page(form, place, wrong=[(None, _by_phone(place))], status=422)
-    holder = visitor.new_holder()
     try:
         instead = _instead(form, place, start, now=now)
         if instead is not None:
             return _details_page(form, place, alternatives=instead, status=409)
+        holder = visitor.new_holder()
         with transaction():
             appointment = _book_once(form, place, start, holder=holder, now=now)
             token = mint_link(

@@ -1,6 +1,5 @@
 """The words of our codes, as a patient reads them, and the exact wording of the consent."""
 
-
 from scheduler.patients.models import Pain, PainSince
 from scheduler.web.i18n import gettext as _
 from scheduler.web.i18n import lazy_gettext
