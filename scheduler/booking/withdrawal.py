@@ -7,26 +7,35 @@ assigned, and has a history; a place kept knowingly is such a task, closed with 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
 from sqlalchemy import ColumnElement, delete, select
 
 from scheduler.audit import service as audit
+from scheduler.availability.grid import STEP
 from scheduler.availability.lanes import Piece, place
 from scheduler.booking import offers
-from scheduler.booking.allocation import clear, lock, rewrite, sort_out
-from scheduler.booking.errors import Overtaken, WrongState
+from scheduler.booking.allocation import (
+    Wish,
+    allocate,
+    clear,
+    lock,
+    rewrite,
+    sort_out,
+    write_claims,
+)
+from scheduler.booking.errors import NotOffered, Overtaken, SlotTaken, WrongState
 from scheduler.booking.models import Appointment, Claim, Status
-from scheduler.booking.offers import LOOK_BACK, Busy
+from scheduler.booking.offers import LOOK_BACK, Busy, taken_by
 from scheduler.booking.queries import who_changed
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import Lane, NeedKind, Resource, ResourceKind, ServiceCode
-from scheduler.clinic.supply import SiteSupply, Supply, Unit
+from scheduler.clinic.supply import Offering, SiteSupply, Supply, Unit
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid, Refusal
-from scheduler.core.timespan import TimeSpan
+from scheduler.core.timespan import TimeSpan, day_span
 from scheduler.patients.models import Patient
 from scheduler.tasks import queries as task_queries
 from scheduler.tasks import service as tasks
@@ -335,6 +344,7 @@ class _Book:
     """Every booked appointment that has not ended, with its claims: two queries."""
 
     def __init__(self, now: datetime, only: int | None = None) -> None:
+        self.now = now
         ahead = [*_ahead(now)]
         if only is not None:
             ahead.append(Appointment.id == only)
@@ -395,8 +405,8 @@ class _Book:
 class _Judge:
     """Says of one appointment after another whether the supply still carries it."""
 
-    def __init__(self, supply: Supply) -> None:
-        self.supply = supply
+    def __init__(self, supply: Supply, *, now: datetime) -> None:
+        self.supply, self._now = supply, now
         self._open: dict[tuple[int, date], list[TimeSpan]] = {}
         self._here: dict[tuple[int, int, date], list[TimeSpan]] = {}
 
@@ -427,6 +437,9 @@ class _Judge:
             for seat in seats:
                 skill = need.skill if need.kind is NeedKind.PERSON else None
                 found.extend(self._why_not_there(seat, site, skill))
+            is_whole = need.kind is NeedKind.PERSON and need.all_lanes
+            if is_whole and row.stay.start > self._now and not found:
+                found.extend(self._why_not_alone(seats))
         return tuple(dict.fromkeys(found))
 
     def _why_not_there(self, seat: _Seat, site: SiteSupply, skill: str | None) -> list[str]:
@@ -463,6 +476,12 @@ class _Judge:
             found.append(f"{person.name} does not do this any more.")
         return found
 
+    def _why_not_alone(self, seats: Sequence[_Seat]) -> list[str]:
+        """Say that what takes a whole person shares them: a second visit has one of their lanes."""
+        unit = self.units[seats[0].resource_id]
+        missing = set(unit.lanes) - {s.lane_id for s in seats}
+        return [f"{unit.name} does something else at the same time."] if missing else []
+
     def _open_spans(self, site: SiteSupply, span: TimeSpan) -> list[TimeSpan]:
         first, days = clinic_supply.local_days(span.start, span.end, site.zone)
         key = (site.id, first)
@@ -491,7 +510,7 @@ def _covered(span: TimeSpan, by: Sequence[TimeSpan]) -> bool:
 
 
 def _troubles(book: _Book, supply: Supply) -> dict[int, tuple[str, ...]]:
-    judge = _Judge(supply)
+    judge = _Judge(supply, now=book.now)
     judged = ((row.id, judge.why_not(row)) for row in book.rows.values())
     return {number: why for number, why in judged if why}
 
@@ -528,8 +547,9 @@ def _hit_of(appointment: Appointment, *, now: datetime) -> Hit | None:
 
 def _lay_anew(book: _Book, supply: Supply, *, now: datetime) -> int:
     """Lay claims elsewhere in their pool where their own lane is out; return how many."""
-    units = _Judge(supply).units
+    units = _Judge(supply, now=now).units
     _share_whole_people(book, supply, units, now=now)
+    _give_what_is_needed_now(book, supply, now=now)
     laid = 0
     for pool, displaced in _displaced(book, supply, units, now=now):
         laid += _relay(pool, displaced, now=now)
@@ -548,6 +568,36 @@ def _share_whole_people(
         if need is None or not need.all_lanes or unit is None or row.stay.start <= now:
             continue
         _take_whole(row.id, unit, [s for s in seats if s.resource_id == unit.id], now)
+
+
+def _give_what_is_needed_now(book: _Book, supply: Supply, *, now: datetime) -> None:
+    """Give visits to come what their service did not take when they were booked, where it is free.
+
+    The earliest is first; who gets none has lost their place, and is shown.
+    """
+    lacking: dict[tuple[int, date], list[tuple[_Row, Offering]]] = {}
+    for row in book.rows.values():
+        site, offering = supply.sites[row.site_id], supply.services[row.service_code]
+        has = {seat.kind.value for seat in row.seats}
+        needs = tuple(need for need in offering.needs if need.kind.value not in has)
+        if has and needs and row.stay.start > now:
+            day = row.stay.start.astimezone(site.zone).date()
+            only = replace(offering, needs=needs)
+            lacking.setdefault((site.id, day), []).append((row, only))
+    for (site_id, day), rows in lacking.items():
+        site = supply.sites[site_id]
+        span = day_span(day, site.zone)
+        for row, offering in rows:
+            lanes = offers.lanes_of(site, offering)
+            busy = clear(lanes, span.start, span.end, now=now)
+            room = offers.Room(site, span.start, span.end - STEP, taken_by(busy, now=now))
+            wish = Wish(offering, site, row.stay.start)
+            try:
+                found = allocate(wish, room, room.grid.step(row.stay.start), busy, now=now)
+            except (NotOffered, SlotTaken):
+                continue
+            rewrite(found.moved)
+            write_claims(found.choices, appointment_id=row.id)
 
 
 def _take_whole(appointment_id: int, person: Unit, seats: list[_Seat], now: datetime) -> None:

@@ -391,6 +391,7 @@ def show_services(as_json: bool) -> None:
             "horizon_days": s.horizon_days,
             "online": s.is_online,
             "skill": terms.skill_of(s),
+            "whole_person": terms.takes_whole_person(s),
             "takes": {n.kind.value: [n.from_minute, n.until_minute] for n in s.needs},
         }
         for s in terms.services()
@@ -400,6 +401,7 @@ def show_services(as_json: bool) -> None:
         return
     for s in shown:
         takes = ", ".join(f"{kind} {since}-{until}" for kind, (since, until) in s["takes"].items())
+        takes += ", the whole person" if s["whole_person"] else ""
         click.echo(f"{s['code']:<15} {s['minutes']:>3} min  {s['skill'] or 'anybody':<14} {takes}")
 
 
@@ -417,6 +419,17 @@ def show_services(as_json: bool) -> None:
     metavar="KIND:FROM-UNTIL",
     help="From which minute until which: chair:0-95, person:0-85 or starts:15-30.",
 )
+@click.option(
+    "--without",
+    type=click.Choice([k.value for k in NeedKind]),
+    multiple=True,
+    help="What it takes no more.",
+)
+@click.option(
+    "--whole-person/--shared-person",
+    default=None,
+    help="Whether who does it can do nothing else meanwhile.",
+)
 @click.option("--online/--not-online", default=None, help="Whether patients can book it.")
 @_yes
 @_json
@@ -428,6 +441,8 @@ def change_service(
     horizon_days: int | None,
     skill: str | None,
     takes: tuple[tuple[NeedKind, tuple[int, int]], ...],
+    without: tuple[str, ...],
+    whole_person: bool | None,
     online: bool | None,
     yes: bool,
     as_json: bool,
@@ -436,9 +451,14 @@ def change_service(
 
     def change() -> None:
         row = terms.service_called(code)
-        unknown = {kind for kind, _ in takes} - {n.kind for n in row.needs}
-        if unknown:
-            raise Invalid(f"{row.name} takes no {min(unknown).value}.")
+        needs = terms.needs_of(row)
+        for word in without:
+            if needs.pop(NeedKind(word), None) is None:
+                raise Invalid(f"{row.name} takes no {word}.")
+        both = {kind.value for kind, _ in takes} & set(without)
+        if both:
+            raise Invalid(f"Say either --takes or --without for {min(both)}.")
+        whole = terms.takes_whole_person(row) if whole_person is None else whole_person
         wanted = {None: terms.skill_of(row), ANYBODY: None}
         terms.change_service(
             row,
@@ -447,8 +467,9 @@ def change_service(
             notice_minutes=row.notice_minutes if notice_hours is None else 60 * notice_hours,
             horizon_days=row.horizon_days if horizon_days is None else horizon_days,
             is_online=row.is_online if online is None else online,
-            needs=dict(takes),
+            needs=needs | dict(takes),
             skill=wanted.get(skill, skill),
+            whole_person=whole,
             seen=None,
             actor=ACTOR,
             now=clock.now(),

@@ -14,6 +14,7 @@ from scheduler.clinic.models import (
     NeedKind,
     Service,
     ServiceCode,
+    ServiceNeed,
     Site,
 )
 from scheduler.clinic.service import supply_changed
@@ -44,6 +45,16 @@ def skill_of(row: Service) -> str | None:
     return next((n.skill for n in row.needs if n.kind is NeedKind.PERSON), None)
 
 
+def takes_whole_person(row: Service) -> bool:
+    """Say whether whoever does a service can do nothing else meanwhile."""
+    return any(n.all_lanes for n in row.needs if n.kind is NeedKind.PERSON)
+
+
+def needs_of(row: Service) -> dict[NeedKind, tuple[int, int]]:
+    """Return from which minute until which a service takes each part of the supply."""
+    return {n.kind: (n.from_minute, n.until_minute) for n in row.needs}
+
+
 def mark_of_service(row: Service) -> str:
     """Return the print of what a service's form shows."""
     return mark(row, *row.needs)
@@ -59,20 +70,24 @@ def change_service(
     is_online: bool,
     needs: Mapping[NeedKind, tuple[int, int]],
     skill: str | None,
+    whole_person: bool,
     seen: str | None,
     actor: str,
     now: datetime,
 ) -> None:
-    """Change what is booked from now on; what stands in the book keeps its times.
+    """Change what is booked from now on; what stands in the book keeps its times and what it has.
 
-    Whoever stands in the book with somebody who lacks a new skill has lost their place.
+    Whoever stands in the book without what is needed from now on has lost their place: with
+    somebody who lacks a new skill, or is not theirs alone, or without a chair.
 
     Args:
-        needs: From which minute until which each part of the supply is taken.
+        needs: From which minute until which each part of the supply is taken; a part that is left
+            out is not taken any more.
         skill: What the person who does it must have, one of `rules.SKILLS`; None is anybody.
+        whole_person: Whether that person can do nothing else meanwhile.
 
     Raises:
-        Invalid: a number or skill that cannot be; says which.
+        Invalid: a number, skill or need that cannot be; says which.
         ChangedMeanwhile: as its name says.
     """
     subject = f"service:{row.code.value}"
@@ -86,19 +101,28 @@ def change_service(
     before = _spelled(row)
     row.name, row.visit_minutes = name, visit_minutes
     row.notice_minutes, row.horizon_days, row.is_online = notice_minutes, horizon_days, is_online
-    for need in row.needs:
-        since, until = needs.get(need.kind, (need.from_minute, need.until_minute))
-        _check_minutes(since, f"{need.kind.value}_from", least=0, most=600)
-        _check_minutes(until, f"{need.kind.value}_until", least=5, most=600)
+    _check_needs(row, needs)
+    for kind, (since, until) in needs.items():
+        _check_minutes(since, f"{kind.value}_from", least=0, most=600)
+        _check_minutes(until, f"{kind.value}_until", least=5, most=600)
         if until <= since:
-            raise Invalid(
-                "The end must come after the beginning.", field=f"{need.kind.value}_until"
-            )
-        if need.kind is not NeedKind.CHAIR and until > max(visit_minutes, since + 15):
-            raise Invalid("That is after the visit has ended.", field=f"{need.kind.value}_until")
-        need.from_minute, need.until_minute = since, until
-        if need.kind is NeedKind.PERSON:
-            need.skill = rules.check_skill(skill, field="person_skill")
+            raise Invalid("The end must come after the beginning.", field=f"{kind.value}_until")
+        if kind is not NeedKind.CHAIR and until > max(visit_minutes, since + 15):
+            raise Invalid("That is after the visit has ended.", field=f"{kind.value}_until")
+    skill = rules.check_skill(skill, field="person_skill")
+    have = {need.kind: need for need in row.needs}
+    for kind in have.keys() - needs.keys():
+        db.session.delete(have[kind])
+    for kind in NeedKind:
+        if kind not in needs:
+            continue
+        need = have.get(kind) or ServiceNeed(service_code=row.code, kind=kind, all_lanes=False)
+        need.from_minute, need.until_minute = needs[kind]
+        if kind is NeedKind.PERSON:
+            need.skill, need.all_lanes = skill, whole_person
+        db.session.add(need)
+    db.session.flush()
+    db.session.expire(row, ["needs"])
     supply_changed()
     db.session.flush()
     audit.record(
@@ -115,7 +139,16 @@ def _spelled(row: Service) -> dict[str, Any]:
         "online": row.is_online,
         "needs": {n.kind.value: [n.from_minute, n.until_minute] for n in row.needs},
         "skill": skill_of(row),
+        "whole_person": takes_whole_person(row),
     }
+
+
+def _check_needs(row: Service, needs: Mapping[NeedKind, tuple[int, int]]) -> None:
+    """Refuse what would let anybody book any number at once, or leave an infusion unwatched."""
+    if row.needs_authority and NeedKind.PERSON not in needs:
+        raise Invalid("Somebody must watch this visit.", field="person_taken")
+    if not needs.keys() & {NeedKind.PERSON, NeedKind.CHAIR}:
+        raise Invalid("It must take a person or a chair.", field="person_taken")
 
 
 def _check_minutes(value: int, field: str, *, least: int, most: int) -> None:

@@ -167,6 +167,7 @@ def test_a_service_changes_what_is_named_and_keeps_the_rest(
     done = supply(
         runner, "service", "infusion", "--minutes", "90", "--takes", "chair:0-100",
         "--takes", "person:0-90", "--skill", "anybody", "--notice-hours", "48",
+        "--whole-person", "--without", "starts",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
 
@@ -179,16 +180,19 @@ def test_a_service_changes_what_is_named_and_keeps_the_rest(
         "horizon_days": 180,
         "online": False,
         "skill": None,
-        "takes": {"chair": [0, 100], "person": [0, 90], "starts": [15, 30]},
+        "whole_person": True,
+        "takes": {"chair": [0, 100], "person": [0, 90]},
     }
     said = supply(runner, "services").output
-    assert "infusion         90 min  anybody        chair 0-100, person 0-90, starts 15-30" in said
+    assert "infusion         90 min  anybody        chair 0-100, person 0-90, the whole" in said
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("call", "--takes", "chair:0-15"), "takes no chair."),
+        (("call", "--without", "chair"), "takes no chair."),
+        (("infusion", "--without", "person"), "Somebody must watch this visit."),
+        (("call", "--takes", "person:0-15", "--without", "person"), "either --takes or --without"),
         (("call", "--minutes", "16"), "in steps of five"),
         (("call", "--takes", "person:15-5"), "The end must come after the beginning."),
         (("call", "--takes", "person:now"), "write it like chair:0-95"),

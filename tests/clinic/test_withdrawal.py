@@ -289,8 +289,9 @@ def test_a_service_that_asks_for_another_skill_hits_those_whose_person_lacks_it(
             notice_minutes=row.notice_minutes,
             horizon_days=row.horizon_days,
             is_online=row.is_online,
-            needs={},
+            needs=terms.needs_of(row),
             skill=skill,
+            whole_person=True,
             seen=None,
             actor=ACTOR,
             now=now,
@@ -398,6 +399,68 @@ def test_fewer_starts_in_a_quarter_hour_hit_the_surplus(room: Flask, now: dateti
     assert len(impact.hits) == 1
 
 
+def test_what_a_service_takes_from_now_on_is_given_to_who_is_booked_or_they_are_shown(
+    room: Flask, now: datetime
+) -> None:
+    """Chats get a chair each while there are chairs; a call shared with a visit is nobody's."""
+    with transaction():
+        site = make.clinic_day(chairs=2, callers=0)
+        for name in ("Ines Roy", "Kim Park", "Ada Wu"):
+            make.person(site, name, skills=("calls", "nurse"), lanes=2)
+        first, second, third = (make.call(site, somebody(n), make.at(10)) for n in range(3))
+
+    def change(code: str, *, whole: bool, **needs: tuple[int, int] | None) -> object:
+        row = terms.service_called(code)
+        wanted = terms.needs_of(row) | {NeedKind(k): v for k, v in needs.items() if v}
+        return terms.change_service(
+            row,
+            name=row.name,
+            visit_minutes=row.visit_minutes,
+            notice_minutes=row.notice_minutes,
+            horizon_days=row.horizon_days,
+            is_online=row.is_online,
+            needs={k: v for k, v in wanted.items() if needs.get(k.value, v)},
+            skill=terms.skill_of(row),
+            whole_person=whole,
+            seen=None,
+            actor=ACTOR,
+            now=now,
+        )
+
+    def claims_of(call: Appointment) -> int:
+        return len(db.session.scalars(select(Claim).where(Claim.appointment_id == call.id)).all())
+
+    with pytest.raises(PeopleAreHit) as refused, transaction():
+        withdraw_supply(
+            lambda: change("call", whole=True, chair=(0, 15)), seen=(), actor=ACTOR, now=now
+        )
+    (hit,) = refused.value.impact.hits
+    assert hit.appointment_id == third.id
+    assert hit.why == ("No chair is kept for it.",)
+    assert claims_of(first) == 3  # both lanes of a person, and the patient: nothing was kept
+    with transaction():
+        withdraw_supply(
+            lambda: change("call", whole=True, chair=(0, 15)), seen=None, actor=ACTOR, now=now
+        )
+    assert [claims_of(c) for c in (first, second, third)] == [4, 4, 3]
+    assert listed(now) == [third.id]
+    with transaction():
+        impact = withdraw_supply(
+            lambda: change("call", whole=False, chair=None), seen=(), actor=ACTOR, now=now
+        )
+    assert (impact.hits, impact.healed) == ((), 1)
+    assert [claims_of(c) for c in (first, second, third)] == [4, 4, 3]  # they keep what they have
+    with transaction():
+        shared = [make.call(site, somebody(n), make.at(12)) for n in range(3, 7)]
+    with pytest.raises(PeopleAreHit) as refused, transaction():
+        withdraw_supply(lambda: change("call", whole=True), seen=(), actor=ACTOR, now=now)
+    hits = refused.value.impact.hits
+    assert [h.why[0].partition(" does")[2] for h in hits] == [
+        " something else at the same time."
+    ] * 2
+    assert {h.appointment_id for h in hits} < {c.id for c in shared}
+
+
 def test_a_service_that_changes_leaves_what_is_booked_as_it_is(room: Flask, now: datetime) -> None:
     with transaction():
         site = make.clinic_day()
@@ -412,8 +475,9 @@ def test_a_service_that_changes_leaves_what_is_booked_as_it_is(room: Flask, now:
                 notice_minutes=60,
                 horizon_days=90,
                 is_online=False,
-                needs={NeedKind.CHAIR: (0, 130)},
+                needs=terms.needs_of(row) | {NeedKind.CHAIR: (0, 130)},
                 skill="nurse",
+                whole_person=False,
                 seen=None,
                 actor=ACTOR,
                 now=now,

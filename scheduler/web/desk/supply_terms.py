@@ -5,7 +5,7 @@ from datetime import date
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, SelectField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import InputRequired, Length, Optional
 
 from scheduler.clinic import holidays, hours, queries, rules, terms
 from scheduler.clinic.models import Closure, NeedKind, Service, ServiceCode, Site
@@ -23,9 +23,9 @@ from scheduler.web.fields import Form, WholeField, option, tidy_line
 bp = Blueprint("desk_supply_terms", __name__, url_prefix="/desk/supply")
 
 NEED_WORDS = {
-    NeedKind.CHAIR: "The chair is taken",
-    NeedKind.PERSON: "A person is taken",
-    NeedKind.STARTS: "It counts as a start",
+    NeedKind.CHAIR: "Chair",
+    NeedKind.PERSON: "Person",
+    NeedKind.STARTS: "Start",
 }
 
 
@@ -39,10 +39,12 @@ class ServiceForm(Form):
     notice_hours = WholeField("Booked online at least so many hours ahead")
     horizon_days = WholeField("Booked online at most so many days ahead")
     is_online = BooleanField("Patients can book it online")
-    chair_from = WholeField("From minute")
-    chair_until = WholeField("Until minute")
-    person_from = WholeField("From minute")
-    person_until = WholeField("Until minute")
+    chair_taken = BooleanField("It takes a chair")
+    chair_from = WholeField("From minute", [Optional()])
+    chair_until = WholeField("Until minute", [Optional()])
+    person_taken = BooleanField("It takes a person")
+    person_from = WholeField("From minute", [Optional()])
+    person_until = WholeField("Until minute", [Optional()])
     person_skill = SelectField(
         "The skill it needs",
         choices=[
@@ -51,8 +53,10 @@ class ServiceForm(Form):
         ],
         validate_choice=False,
     )
-    starts_from = WholeField("From minute")
-    starts_until = WholeField("Until minute")
+    person_whole = BooleanField("It takes the whole person: nothing else at the same time")
+    starts_taken = BooleanField("It counts as a start, of which there are only so many at once")
+    starts_from = WholeField("From minute", [Optional()])
+    starts_until = WholeField("Until minute", [Optional()])
 
 
 @bp.get("/services/<string:code>")
@@ -66,7 +70,7 @@ def change_service(code: str) -> ResponseReturnValue:
     """Change what is booked from now on."""
     form = ServiceForm()
     row = terms.service_called(code)
-    kinds = [need.kind for need in row.needs]
+    kinds = [kind for kind in NeedKind if form[f"{kind.value}_taken"].data]
 
     def change() -> None:
         terms.change_service(
@@ -78,6 +82,7 @@ def change_service(code: str) -> ResponseReturnValue:
             is_online=bool(form.is_online.data),
             needs={k: (_typed(f"{k.value}_from"), _typed(f"{k.value}_until")) for k in kinds},
             skill=_skill(form, row),
+            whole_person=bool(form.person_whole.data),
             seen=typed_mark(),
             actor=login.me().actor,
             now=clock.now(),
@@ -179,11 +184,15 @@ def _typed(name: str) -> int:
 def _service_page(code: str, form: ServiceForm | None, refusal: Refusal | None) -> str:
     let_go()
     row = terms.service_called(code)
-    minutes = {
-        f"{need.kind.value}_{end}": value
-        for need in row.needs
-        for end, value in (("from", need.from_minute), ("until", need.until_minute))
-    }
+    has = terms.needs_of(row)
+    minutes: dict[str, object] = {"person_whole": terms.takes_whole_person(row)}
+    for kind in NeedKind:
+        since, until = has.get(kind, (0, row.visit_minutes))
+        minutes |= {
+            f"{kind.value}_taken": kind in has,
+            f"{kind.value}_from": since,
+            f"{kind.value}_until": until,
+        }
     if form is None:
         form = ServiceForm(
             formdata=None,
@@ -202,6 +211,11 @@ def _service_page(code: str, form: ServiceForm | None, refusal: Refusal | None) 
         "Ahead": f"{row.horizon_days} days",
         "Online": "yes" if row.is_online else "no",
         "Skill": rules.SKILLS.get(terms.skill_of(row) or "", "none"),
+        "Takes": ", ".join(
+            f"{NEED_WORDS[kind].lower()} from {since} to {until}"
+            for kind, (since, until) in has.items()
+        )
+        + (" (the whole person)" if terms.takes_whole_person(row) else ""),
     }
     page = render_template(
         "desk/supply/service.html",
@@ -209,12 +223,13 @@ def _service_page(code: str, form: ServiceForm | None, refusal: Refusal | None) 
         form=form,
         needs=[
             (
-                NEED_WORDS[n.kind],
-                form[f"{n.kind.value}_from"],
-                form[f"{n.kind.value}_until"],
-                form.person_skill if n.kind is NeedKind.PERSON else None,
+                NEED_WORDS[kind],
+                form[f"{kind.value}_taken"],
+                form[f"{kind.value}_from"],
+                form[f"{kind.value}_until"],
+                kind is NeedKind.PERSON,
             )
-            for n in row.needs
+            for kind in NeedKind
         ],
         can_be_online=row.code is ServiceCode.CALL,
         mark=keep_mark(refusal, terms.mark_of_service(row)),

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from scheduler.accounts.models import Role
+from scheduler.audit.models import AuditEntry
 from scheduler.booking.models import Appointment, Status
-from scheduler.clinic.models import ServiceCode
+from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db
 from scheduler.patients.models import Patient
 from scheduler.plans import changes, library, protocol
@@ -801,6 +802,87 @@ def test_a_planned_visit_leaves_its_window_through_the_page_with_a_reason_and_co
         found = db.session.scalars(select(PlannedVisit).where(PlannedVisit.number == 6)).one()
         assert found.starts_at == inside
         assert found.outside_reason is None
+
+
+def nurse_is_full(where: course.Clinic) -> str:
+    """Three others around 11 AM on March 12 in Woburn, a chair free; June, cleared: her id."""
+    woburn = db.session.get_one(Site, where.woburn)
+    for number in (3, 4):
+        make.clinic.add_resource(
+            make.ResourceKind.CHAIR, f"Chair {number}", site_id=woburn.id, position=number
+        )
+    for name, start in (("Ada", at(12, 11)), ("Ben", at(12, 10, 45)), ("Cem", at(12, 10, 45))):
+        make.infusion(woburn, make.patient(name, mobile=None, email=None), start)
+    june = make.patient("June", "Kim", mobile=None, email=None)
+    course.cleared(june, where)
+    return june.public_id
+
+
+def set_aside(app: Flask) -> list[tuple[object, object]]:
+    with app.app_context():
+        details = db.session.scalars(
+            select(AuditEntry.detail)
+            .where(AuditEntry.action == "appointment.rule-set-aside")
+            .order_by(AuditEntry.id)
+        )
+        return [(d["rules"], d["reason"]) for d in details]
+
+
+def test_a_row_too_soon_or_one_too_many_for_the_nurse_asks_why_and_keeps_what_was_typed(
+    june: June, where: course.Clinic, keep: Keep, signed_in: SignIn, app: Flask
+) -> None:
+    with keep():
+        nurse_is_full(where)
+    doctor = signed_in(Role.CLINICIAN, "some-clinician")
+    path = f"/desk/plans/{june.plan}"
+    post(doctor, f"{path}/approve", version="1", **PASSWORD)
+    desk, nurse = signed_in(Role.FRONT_DESK), signed_in(Role.NURSE)
+
+    def typed(row: int, day: str, time: str, **other: object) -> dict[str, object]:
+        version = dates(desk.get(path).text)["version"]
+        row_says = {f"day{row}": day, f"time{row}": time, f"site{row}": "woburn"}
+        return {"version": version, f"v{row}": "", f"outside{row}": "Travels", **row_says, **other}
+
+    soon = typed(1, "2026-03-09", "15:00")
+    refused = post(desk, f"{path}/schedule", **soon)
+    assert refused.status_code == 409
+    assert "at least 1 day ahead. Say why it may be sooner." in said(refused)
+    assert 'name="time1" value="15:00"' in refused.text
+    assert 'name="excuse1"' in refused.text
+    assert post(desk, f"{path}/schedule", **soon, excuse1="Just free").status_code == 303
+    assert set_aside(app) == [(["notice"], "Just free")]
+
+    full = typed(2, "2026-03-12", "11:00")
+    for client, hint in ((desk, True), (nurse, False)):
+        refused = post(client, f"{path}/schedule", **full)
+        assert refused.status_code == 409
+        assert "Rosa Lima" in said(refused)
+        assert 'name="time2" value="11:00"' in refused.text
+        assert ("Only a nurse or a clinician may have one more" in refused.text) is hint
+    assert post(desk, f"{path}/schedule", **full, excuse2="Bo helps").status_code == 409
+    assert post(nurse, f"{path}/schedule", **full, excuse2="Bo helps").status_code == 303
+    assert set_aside(app)[1:] == [(["ratio"], "Bo helps")]
+
+
+def test_a_first_visit_is_booked_at_a_typed_time_with_a_reason_for_one_more(
+    where: course.Clinic, keep: Keep, clock: StoppedClock, signed_in: SignIn, app: Flask
+) -> None:
+    with keep():
+        june = nurse_is_full(where)
+    clock.set(at(9, 10))
+    nurse = signed_in(Role.NURSE)
+    path = f"/desk/clearance/{june}/first"
+    typed = {"other_day": "2026-03-12", "other_time": "11:00", "other_site": "woburn"}
+
+    for part, words in (("other_day", "Enter a day"), ("other_time", "Enter a time")):
+        assert words in post(nurse, path, **typed | {part: ""}).text
+    refused = post(nurse, path, **typed)
+    assert refused.status_code == 409
+    assert "Rosa Lima" in said(refused)
+    assert 'value="11:00"' in refused.text
+    assert 'name="excuse"' in refused.text
+    assert post(nurse, path, **typed, excuse="Bo helps").status_code == 303
+    assert set_aside(app) == [(["ratio"], "Bo helps")]
 
 
 def test_when_the_clinic_shuts_or_the_nurse_is_off_after_the_preview_the_rows_say_so(

@@ -434,20 +434,30 @@ def test_a_service_is_changed_and_nonsense_is_refused_at_its_field(
         "notice_hours": "3",
         "horizon_days": "45",
         "is_online": "y",
+        "person_taken": "y",
+        "person_whole": "y",
         "person_from": "0",
         "person_until": "20",
     }
     wrong = send(admin, path, **(typed | {"visit_minutes": "21"}))
     none = send(admin, path, **(typed | {"person_until": "x"}))
+    nobody = send(admin, path, **(typed | {"person_taken": ""}))
     done = send(admin, path, **typed)
 
     assert wrong.status_code == none.status_code == 422
     assert "in steps of five" in wrong.text
     assert "Enter a whole number." in none.text
+    assert "It must take a person or a chair." in nobody.text
     assert done.status_code == 303
     with app.app_context():
         call = next(s for s in terms.services() if s.code == "call")
         assert (call.visit_minutes, call.notice_minutes, call.horizon_days) == (20, 180, 45)
+        assert terms.takes_whole_person(call)
+    chair = {"chair_taken": "y", "chair_from": "0", "chair_until": "20"}
+    send(admin, path, **typed, **chair)
+    with app.app_context():
+        assert list(terms.needs_of(terms.service_called("call")).values()) == [(0, 20), (0, 20)]
+    assert '<input checked id="chair_taken"' in admin.get(path).text
 
 
 INFUSION = {
@@ -455,6 +465,9 @@ INFUSION = {
     "visit_minutes": "85",
     "notice_hours": "24",
     "horizon_days": "180",
+    "chair_taken": "y",
+    "person_taken": "y",
+    "starts_taken": "y",
     "chair_from": "0",
     "chair_until": "95",
     "person_from": "0",
