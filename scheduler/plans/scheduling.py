@@ -513,24 +513,7 @@ def _check(
 ) -> None:
     """Refuse, by visit, what no booking could make right: windows, spacing, and notice from now."""
     sites = clinic_supply.current().sites
-    found: dict[int, str] = {}
-    asks: set[int] = set()
-    for number, choice in choices.items():
-        visit = rows.get(number)
-        if visit is None:
-            found[number] = "This visit has a date already, or is no part of the plan."
-            continue
-        words = []
-        if not visits.is_inside(visit, choice.starts_at) and not (choice.outside_reason or ""):
-            words.append("This date is outside of its window; say why.")
-        try:
-            if now is not None:
-                _set_aside(visit, choice, pencilled, now=now)
-        except SoftRule as refusal:
-            words.append(refusal.message)
-            asks.add(number)
-        if words:
-            found[number] = " ".join(words)
+    found, asks = _on_their_own(rows, choices, pencilled, now=now)
     days = _days_standing(plan)
     for number, choice in choices.items():
         zone = sites[choice.site_id].zone
@@ -552,6 +535,35 @@ def _check(
         )
     if found:
         raise NotSchedulable("Some dates do not fit the plan.", found, frozenset(asks))
+
+
+def _on_their_own(
+    rows: Mapping[int, PlannedVisit],
+    choices: Mapping[int, Choice],
+    pencilled: Collection[Spot],
+    *,
+    now: datetime | None,
+) -> tuple[dict[int, str], set[int]]:
+    """Return what each date breaks whatever the others are, and which a reason would allow."""
+    found: dict[int, str] = {}
+    asks: set[int] = set()
+    for number, choice in choices.items():
+        visit = rows.get(number)
+        if visit is None:
+            found[number] = "This visit has a date already, or is no part of the plan."
+            continue
+        words = []
+        if not visits.is_inside(visit, choice.starts_at) and not (choice.outside_reason or ""):
+            words.append("This date is outside of its window; say why.")
+        try:
+            if now is not None:
+                _set_aside(visit, choice, pencilled, now=now)
+        except SoftRule as refusal:
+            words.append(refusal.message)
+            asks.add(number)
+        if words:
+            found[number] = " ".join(words)
+    return found, asks
 
 
 def _set_aside(

@@ -45,7 +45,7 @@ def stale_look() -> None:
 
 def forgotten_forms() -> None:
     """Forget which forms were used."""
-    forms.earlier_result = lambda *_, **__: None  # type: ignore[assignment]
+    forms.earlier_result = forms.known_result = lambda *_, **__: None  # type: ignore[assignment]
     forms.spend = lambda *_, **__: None  # type: ignore[assignment]
 
 
