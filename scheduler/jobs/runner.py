@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from types import FrameType
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
@@ -50,6 +50,9 @@ from scheduler.waitlist import notices as waitlist_notices
 
 log = logging.getLogger(__name__)
 
+#: How long the clock may have been set back before the worker notices.
+LOOK_UP_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Tick:
@@ -58,6 +61,22 @@ class Tick:
     name: str
     run: Callable[[], object]
     every_seconds: float
+
+
+class Ticker(BlockingScheduler):  # type: ignore[misc]  # APScheduler has no types
+    """Ticks by the machine's clock, and goes on when somebody sets that clock back.
+
+    APScheduler waits until the moment it has worked out; an hour set back would be an hour without
+    a text. So it looks up every few seconds, and what lies further ahead than its own beat is due.
+    """
+
+    def _process_jobs(self) -> float:
+        now = datetime.now(UTC)  # as APScheduler itself asks it
+        for job in self.get_jobs():
+            if job.next_run_time is not None and job.next_run_time - now > job.trigger.interval:
+                job.modify(next_run_time=now)
+        wait: float | None = super()._process_jobs()
+        return LOOK_UP_SECONDS if wait is None else min(wait, LOOK_UP_SECONDS)
 
 
 class Worker:
@@ -149,9 +168,7 @@ class Worker:
 
     def run(self) -> None:
         """Tick until SIGTERM or SIGINT; what is running then is finished first."""
-        ticker = BlockingScheduler(
-            timezone="UTC", executors={"default": ThreadPoolExecutor(max_workers=4)}
-        )
+        ticker = Ticker(timezone="UTC", executors={"default": ThreadPoolExecutor(max_workers=4)})
         ticker.add_listener(_heard, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
         for tick in self.ticks():
             ticker.add_job(

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from config import ROOT
 from scheduler.app import create_app
 from scheduler.core import clock
 from scheduler.core.db import db, let_go, transaction
+from scheduler.jobs.runner import Ticker
 from scheduler.messaging import outbox, queries
 from scheduler.messaging.models import SimulatedText
 from scheduler.messaging.states import State
@@ -91,3 +93,17 @@ def test_a_worker_sends_what_is_due_and_goes_when_asked(
         let_go()
         db.engine.dispose()
     assert code == 0
+
+
+def test_a_clock_set_back_stops_no_tick() -> None:
+    """What was worked out by a clock an hour ahead is due now, not in an hour."""
+    ran = threading.Event()
+    ticker = Ticker(timezone="UTC")
+    ticker.add_job(ran.set, "interval", seconds=1, next_run_time=clock.now() + timedelta(hours=1))
+    ticking = threading.Thread(target=ticker.start)
+    ticking.start()
+    try:
+        assert ran.wait(PATIENCE)
+    finally:
+        ticker.shutdown()
+        ticking.join()
