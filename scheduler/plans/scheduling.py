@@ -582,9 +582,7 @@ def _set_aside(
         settled.append(soft.Rule.HORIZON)
     if Spot(choice.starts_at, choice.site_id) in pencilled:
         settled.append(soft.Rule.NOTICE)
-    return soft.insist(
-        ServiceCode.INFUSION, choice.starts_at, choice.excuse, now=now, but=settled
-    )
+    return soft.insist(ServiceCode.INFUSION, choice.starts_at, choice.excuse, now=now, but=settled)
 
 
 def _usual(now: datetime) -> datetime:
