@@ -92,8 +92,8 @@ HARNESSES = (
         alone=True,
     ),
     Harness(
-        "Odd dates as people type them: leap days, turns of the year, two-digit years",
-        "tests/web/portal/test_dates.py",
+        "Sixty odd dates: leap days, turns of the year, 53-week years, two-digit years, Easter",
+        "tests/core/test_odd_dates.py tests/web/portal/test_dates.py",
         "days that a year has not are refused",
     ),
     Harness(
@@ -105,6 +105,11 @@ HARNESSES = (
         "Any sequence of deeds: the book agrees with a model that counts (200 days of 50 deeds)",
         "tests/booking/test_machine.py",
         "a book that forgets to give time back is noticed",
+    ),
+    Harness(
+        "Every day a series could begin on: as many visits have a place as by trying everything",
+        "tests/plans/test_openings.py",
+        "a pace that cannot be is refused",
     ),
     Harness(
         "A worker killed at any step loses and doubles nothing",
