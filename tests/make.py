@@ -18,6 +18,7 @@ from scheduler.clinic import standard
 from scheduler.clinic.models import Resource, ResourceKind, ServiceCode, Site
 from scheduler.core.db import db
 from scheduler.patients import service as patients
+from scheduler.patients.links import mint_link
 from scheduler.patients.models import Patient
 
 ZONE = "America/New_York"
@@ -143,6 +144,12 @@ def staff(username: str, *, role: Role = Role.FRONT_DESK, name: str = "") -> Sta
     db.session.add(made)
     db.session.flush()
     return made
+
+
+def private_link(visit: Appointment, *, now: datetime = MONDAY) -> str:
+    """A private link to an appointment, as a text holds it: "/my/…"."""
+    until = visit.ends_at + timedelta(hours=24)
+    return "/my/" + mint_link(visit.patient, visit.topic, expires_at=until, now=now)
 
 
 def form_token(client: FlaskClient, page: str) -> str:

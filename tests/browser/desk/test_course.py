@@ -6,7 +6,6 @@ from playwright.sync_api import expect
 from sqlalchemy import select
 
 from scheduler.accounts.models import Role
-from scheduler.booking import notices
 from scheduler.booking.models import Appointment
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
@@ -39,12 +38,12 @@ def pages(once: Once, clock: StoppedClock, app: Flask) -> dict[str, str]:
         course.plans.start_infusion(running, actor="staff:3", now=course.at(9, 10, 15))
         ivy = make.patient("Ivy", "Holt", mobile="+17815550155")
         ahead = course.first_infusion(ivy, where, course.at(9, 12)).infusion
-        link = notices.ready_link(ahead, public_url="", now=make.MONDAY)["ready"]
+        link = make.private_link(ahead) + "/ready"
         over = course.first_infusion(
             make.patient("Kit", "Lund", mobile="+17815550166"), where, course.at(9, 9)
         ).infusion
         course.infuse(over, where, until_safe=False)
-        home = notices.ready_link(over, public_url="", now=make.MONDAY)["ready"]
+        home = make.private_link(over) + "/home"
         ana = make.patient("Ana", "Duarte")
         course.screened(ana, pregnancy=course.Answer.UNKNOWN)
         return {
@@ -58,7 +57,7 @@ def pages(once: Once, clock: StoppedClock, app: Flask) -> dict[str, str]:
             "going home": f"/desk/session/{over.public_id}",
             "to take home": f"/desk/session/{over.public_id}/hand-out",
             "get ready": link,
-            "way home": home.replace("/ready", "/home"),
+            "way home": home,
             "clearance": f"/desk/clearance/{ana.public_id}",
             "first": f"/desk/clearance/{ben.public_id}/first",
             "patient": f"/desk/patients/{june.public_id}",

@@ -174,9 +174,9 @@ def test_the_words_to_take_home_are_printed_or_sent_in_the_patients_language(
         assert text.topic == f"appointment:{number}"
     with keep():
         found = db.session.get_one(Appointment, number)
-        link = notices.ready_link(found, public_url="", now=clock())["ready"]
+        link = make.private_link(found, now=clock())
     phone = app.test_client()
-    home = phone.get(link.replace("/ready", "/home"), follow_redirects=True)
+    home = phone.get(f"{link}/home", follow_redirects=True)
     assert home.request.path == "/my/visit/home"
     assert "Cuando se va a casa" in home.text
     assert "911" in home.text
