@@ -118,7 +118,9 @@ HARNESSES = (
     ),
     Harness(
         "Texts: consent, stop words, forged and replayed webhooks, words and segments",
-        "tests/messaging tests/web/hooks",
+        "tests/messaging tests/web/hooks tests/web/desk/test_inbox.py"
+        " tests/web/desk/test_texts.py tests/web/desk/test_confidence.py"
+        " tests/web/desk/test_unreached.py",
         "forged twins of valid requests must be refused",
     ),
     Harness(

@@ -37,7 +37,7 @@ from scheduler.core.db import db, transaction
 from scheduler.core.timespan import PartOfDay, instant
 from scheduler.jobs import answer, deliver
 from scheduler.jobs.deliver import Delivery, Pace
-from scheduler.messaging import consent
+from scheduler.messaging import consent, reading, texts
 from scheduler.messaging import queries as messages
 from scheduler.messaging.senders.simulated import (
     LANDLINE,
@@ -570,7 +570,9 @@ class _Story:
             self.at(max(answer, booked_at + timedelta(minutes=20)), self._reply(found.id, "2"))
         elif luck > 0.955:
             words = "Can I bring my sister along?"
-            self.at(max(answer, booked_at + timedelta(minutes=20)), self._reply(found.id, words))
+            asked = max(answer, booked_at + timedelta(minutes=20))
+            self.at(asked, self._reply(found.id, words))
+            self.at(asked + timedelta(minutes=25), self._answer(found.patient_id))
         if 0.62 <= luck < 0.66:
             self.at(starts + timedelta(minutes=16), self._verb(found.id, plans.no_show))
             return
@@ -893,6 +895,36 @@ class _Story:
                     answer.take_in(
                         provider_ref=reference, number=person.mobile, body=words, now=moment
                     )
+
+        return act
+
+    def _answer(self, patient_id: int) -> Callable[[datetime], None]:
+        """Have the desk answer what somebody wrote, and look after them from then on."""
+
+        def act(moment: datetime) -> None:
+            with transaction():
+                person = db.session.get_one(Patient, patient_id)
+                text = reading.newest(person.reached_at or "")
+                if text is None or text.read_at or reading.silence(text.number, now=moment):
+                    return
+                site = self.built.woburn
+                reading.answer(
+                    text,
+                    texts.phrase("ready/will-call", person.language, {}),
+                    patient=person,
+                    phone=site.phone,
+                    address=site.address,
+                    once=f"demo:{text.id}",
+                    actor=self._actor(site),
+                    now=moment,
+                )
+                reading.assign(
+                    text,
+                    self._actor(site),
+                    seen=reading.assignee(text.number),
+                    actor=self._actor(site),
+                    now=moment,
+                )
 
         return act
 

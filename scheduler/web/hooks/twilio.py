@@ -21,6 +21,9 @@ security = logging.getLogger("scheduler.security")
 
 _EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
+#: What the desk reads where somebody sent a picture without a word. We keep none.
+_PICTURE = "(a picture, which is not kept here)"
+
 
 @bp.post(addresses.TEXTS)
 def text() -> ResponseReturnValue:
@@ -35,7 +38,7 @@ def text() -> ResponseReturnValue:
             answer.take_in(
                 provider_ref=form["MessageSid"],
                 number=form["From"],
-                body=form.get("Body", ""),
+                body=form.get("Body") or (_PICTURE if _holds_pictures() else ""),
                 opt_out=form.get("OptOutType"),
                 now=now,
             )
@@ -74,6 +77,10 @@ def _judge_signature(url: str) -> None:
         return
     security.warning("a request to %s did not carry the provider's signature", request.endpoint)
     abort(403)
+
+
+def _holds_pictures() -> bool:
+    return request.form.get("NumMedia", "0") not in ("", "0")
 
 
 def _is_ours() -> bool:

@@ -96,6 +96,18 @@ def test_a_one_confirms_and_is_answered(
     )
 
 
+def test_a_picture_without_a_word_is_a_text_for_a_person(
+    app: Flask, client: FlaskClient, asked: int
+) -> None:
+    form = inbound_form(NUMBER, "", sid=SID) | {"NumMedia": "1"}
+
+    client.post("/hooks/twilio/text", data=form, headers=signed(TEXTS, form))
+
+    [text] = read(app, sa.select(InboundText))
+    assert text.body == "(a picture, which is not kept here)"
+    assert text.read_at is None
+
+
 def test_a_two_opens_a_task_and_frees_nothing(
     app: Flask, client: FlaskClient, asked: int, clock: StoppedClock
 ) -> None:
