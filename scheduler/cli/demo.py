@@ -56,12 +56,14 @@ from scheduler.plans import (
     library,
     pencils,
     protocol,
+    relief,
     scheduling,
     waiting,
 )
 from scheduler.plans import service as plans
-from scheduler.plans.models import Impression, Plan
-from scheduler.plans.scheduling import Choice
+from scheduler.plans.acts import Ask
+from scheduler.plans.models import ChangeAct, Impression, Plan
+from scheduler.plans.scheduling import Choice, Preferences
 from scheduler.treatment import chair, clearance, readiness, vocabulary
 from scheduler.treatment.models import Answer, Decision, Outcome
 from scheduler.waitlist import offers as waitlist_offers
@@ -183,6 +185,7 @@ class _Course:
     refused: bool = False  # not cleared
     stops: bool = False  # wishes the first infusion to end early
     loses_one: bool = False  # calls a visit off: it is to be placed again
+    defers: bool = False  # goes away for a while: the last visit is put off
     pencilled: bool = False  # the likely dates are kept before the chat
     low: bool = False  # says in the chat what a clinician must hear first
 
@@ -200,7 +203,7 @@ COURSES: dict[int, _Course] = {
     34: _Course(-5, _Step.CHAT),
     35: _Course(-4, _Step.CHAT, score=5, pain=Pain.DIABETIC),
     36: _Course(-6, _Step.CHAT, severity=3, low=True),
-    37: _Course(-19, _Step.RUNNING),
+    37: _Course(-19, _Step.RUNNING, defers=True),
     38: _Course(-12, _Step.RUNNING, pain=Pain.HERPETIC),
     39: _Course(-18, _Step.RUNNING, ceased=True),
     40: _Course(-17, _Step.RUNNING, loses_one=True),
@@ -774,11 +777,50 @@ class _Story:
                 visits = [(a.id, a.starts_at) for a in booked]
             if course.ceased:
                 self.at(self.now - timedelta(hours=5), self._cease(plan_id))
+            if course.defers:
+                self.at(self.now - timedelta(hours=4), self._defer(plan_id))
             ahead = [a for a, starts in visits if starts > self.now]
             if course.loses_one and ahead:
                 self.at(self.now - timedelta(hours=3), self._verb(ahead[0], plans.cancel))
             for appointment_id, starts in visits:
                 self._session(appointment_id, starts)
+
+        return act
+
+    def _defer(self, plan_id: int) -> Callable[[datetime], None]:
+        """Put the last visit off, write down what suits, and how long relief lasted so far."""
+
+        def act(moment: datetime) -> None:
+            with transaction():
+                plan = db.session.get_one(Plan, plan_id)
+                actor = self._actor(self.built.woburn)
+                held = relief.infusions(plan)[0]
+                relief.record(plan, held, 4, holds=False, actor=actor, now=moment)
+                suits = Preferences(escort=frozenset({0, 1, 2, 3, 4}))  # a daughter, on weekdays
+                scheduling.keep_preferences(plan, suits, actor=actor, now=moment)
+                ahead = [x for x in changes.lines_of(plan, now=moment) if not x.is_past]
+                if not ahead:
+                    return
+                ask = Ask(
+                    ChangeAct.DEFER,
+                    visit=ahead[-1].number,
+                    to=max(ahead[-1].ideal, moment.date()) + timedelta(days=7),
+                )
+                shown = changes.preview(plan, ask, now=moment)
+                changes.apply(
+                    plan,
+                    ask,
+                    {
+                        r.number: Choice(r.row.spot.site_id, r.row.spot.starts_at)
+                        for r in shown.rows
+                        if r.row and r.row.spot and r.what is not changes.What.PAST
+                    },
+                    reason="They visit their sister until then.",
+                    keep_rest=True,
+                    version=plan.version,
+                    actor=actor,
+                    now=moment,
+                )
 
         return act
 

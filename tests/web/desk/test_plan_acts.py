@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from scheduler.accounts.models import Role
+from scheduler.booking.models import Appointment
 from scheduler.core.db import db
 from scheduler.plans import service as plans
 from scheduler.plans.models import Plan, PlanWishes, VisitState
@@ -162,3 +163,31 @@ def test_who_drifts_tops_the_list_with_three_times_one_of_which_is_booked_at_onc
             course.infuse(visit.appointment, course.Clinic(1, 2, 1, 2, 3, 4), score=5)
     clock.set(course.at(45, 9))
     assert "the review is due" in signed_in(Role.NURSE).get(path).text
+
+
+def test_scores_are_for_clinical_staff_and_a_report_of_relief_is_judged_kindly(
+    plan: str, signed_in: SignIn, keep: Keep
+) -> None:
+    path = f"/desk/plans/{plan}"
+    desk, nurse = signed_in(), signed_in(Role.NURSE)
+    for page in ("progress", "summary"):
+        assert desk.get(f"{path}/{page}").status_code == 403
+        assert "8 → –" in nurse.get(f"{path}/{page}").text
+    assert "How long relief lasts" not in desk.get(path).text
+    assert post(desk, f"{path}/relief", path, days="3").status_code == 403
+    admin = signed_in(Role.ADMIN)
+    assert post(admin, f"{path}/act", path, act="defer").status_code == 403
+    with keep():
+        row = db.session.query(Plan).filter_by(public_id=plan).one()
+        first, own = row.assessment.infusion_id, row.visits[1].appointment
+        of = db.session.get_one(Appointment, first).public_id
+        assert own is not None
+        ahead = own.public_id
+
+    for form in ({"of": of, "days": "x"}, {"of": of, "days": "400"}, {"of": ahead, "days": "1"}):
+        wrong = post(nurse, f"{path}/relief", path, **form)
+        assert wrong.status_code == 422
+        assert 'role="alert"' in wrong.text
+    assert post(nurse, f"{path}/relief", path, of="nobody", days="1").status_code == 404
+    assert post(nurse, f"{path}/relief", path, of=of, days="6").status_code == 303
+    assert "6 days (they say)" in nurse.get(path).text
