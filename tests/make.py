@@ -108,6 +108,7 @@ def infusion(
     **more: object,
 ) -> Appointment:
     """An infusion, on a clinician's word."""
+    known = {"authority": (Authority.OVERRIDE, "staff:1", "Known to the clinic.")}
     return booking.book(
         ServiceCode.INFUSION,
         where.id,
@@ -115,8 +116,7 @@ def infusion(
         who,
         actor="staff:1",
         now=now,
-        authority=(Authority.OVERRIDE, "staff:1", "Known to the clinic."),
-        **more,  # type: ignore[arg-type]
+        **(known | more),  # type: ignore[arg-type]
     )
 
 

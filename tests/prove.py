@@ -113,8 +113,25 @@ HARNESSES = (
     ),
     Harness(
         "A worker killed at any step loses and doubles nothing",
-        "tests/jobs",
+        "tests/jobs/test_crashes.py tests/jobs/test_deliver.py tests/jobs/test_worker.py",
         "mark after the call doubles; mark before it loses",
+    ),
+    Harness(
+        "8 workers, 2,000 texts × 3 seeds: each once; one asleep past its lease sends nothing old",
+        "tests/jobs/test_many_workers.py",
+        "workers that look without taking send twice",
+        alone=True,
+    ),
+    Harness(
+        "A reminder raced 500 times against its cancellation; one text a day; three in a week",
+        "tests/jobs/test_too_late.py tests/messaging/test_texts_of_a_day.py"
+        " tests/booking/test_notices.py",
+        "without taking back, the reminder follows the cancellation",
+    ),
+    Harness(
+        "Whatever the provider answers, 200 texts × 3 seeds: out once; 120 orders of reports",
+        "tests/jobs/test_evidence.py tests/jobs/test_pace.py",
+        "two like texts without an answer: the list cannot say which, counted apart",
     ),
     Harness(
         "Texts: consent, stop words, forged and replayed webhooks, words and segments",

@@ -7,8 +7,8 @@ six bookings make one text (design decision 18).
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,31 +16,74 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from scheduler.booking import queries, rules
-from scheduler.booking.models import LIVE, Appointment, Status
+from scheduler.booking.models import LIVE, Appointment, Authority, Status
 from scheduler.calendars import links
 from scheduler.calendars.documents import CalendarVisit, Method, document
 from scheduler.calendars.documents import feed as calendar_feed
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
-from scheduler.core.timespan import instant
+from scheduler.core.timespan import TimeSpan, instant
 from scheduler.messaging import outbox
 from scheduler.messaging.outbox import Word
 from scheduler.messaging.rules import Drop, MessageView, Send, Verdict
 from scheduler.messaging.states import Channel
 from scheduler.patients.links import extend_links, mint_link
 from scheduler.patients.models import Patient
+from scheduler.tasks import queries as tasks
 
 #: The word that waits for the worker; which one it becomes is decided when it is sent.
 PENDING = "changed"
 
-#: (template, whole days before the visit at the same wall time); data, one row a service.
-REMINDERS: dict[ServiceCode, tuple[tuple[str, int], ...]] = {
-    ServiceCode.CALL: (("call-tomorrow", 1),),
-    ServiceCode.CHAT: (("call-tomorrow", 1),),
-    ServiceCode.FIRST_INFUSION: (("visit-soon", 7), ("visit-tomorrow", 1)),
-    ServiceCode.INFUSION: (("visit-soon", 7), ("visit-tomorrow", 1)),
+
+@dataclass(frozen=True)
+class Reminder:
+    """A text some whole days before an appointment, at its own time of day."""
+
+    template: str
+    days_before: int
+    holds: timedelta  # how long after its time it is of use; late is worse than never
+    in_a_course: bool = True  # False: inside a course the text with all dates has said it
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What is said of the appointments of one service. On the day itself only changes are."""
+
+    kind: str  # the words it is said in: "visit", they come; "call", we ring them
+    confirmed: bool  # when it is booked
+    changed: bool  # when it is moved, called off, put back, or its site is shut then
+    reminders: tuple[Reminder, ...]
+
+
+_DAY_BEFORE = timedelta(hours=20)
+_OF_A_CALL = TextRules(
+    kind="call",
+    confirmed=True,
+    changed=True,
+    reminders=(Reminder("call-tomorrow", 1, _DAY_BEFORE),),
+)
+_OF_A_VISIT = TextRules(
+    kind="visit",
+    confirmed=True,
+    changed=True,
+    reminders=(
+        Reminder("visit-soon", 7, timedelta(days=2), in_a_course=False),
+        Reminder("visit-prepare", 3, timedelta(hours=40)),
+        Reminder("visit-tomorrow", 1, _DAY_BEFORE),
+    ),
+)
+
+#: What patients are texted, by what they are booked for.
+RULES: Mapping[ServiceCode, TextRules] = {
+    ServiceCode.CALL: _OF_A_CALL,
+    ServiceCode.CHAT: _OF_A_CALL,
+    ServiceCode.FIRST_INFUSION: _OF_A_VISIT,
+    ServiceCode.INFUSION: _OF_A_VISIT,
 }
+
+#: Words that may carry the questions to be answered before a visit.
+_ASKS_FIRST = frozenset({"visit-prepare", "visit-tomorrow"})
 
 #: A reminder this close behind the booking itself would only repeat it.
 TOO_SOON = timedelta(hours=2)
@@ -48,11 +91,18 @@ LINK_LIVES_ON = timedelta(hours=24)
 #: The text with the words to take home, and how long its link may be opened.
 WAY_HOME = "visit-home"
 SHEET_LIVES = timedelta(hours=72)
+#: What is closed is said this long after, so that most hear their new time instead; and no earlier
+#: than a week before.
+_TIME_TO_REPLACE = timedelta(hours=2)
+_WEEK = timedelta(days=7)
+
+#: Says whether a patient still has something to answer before a visit.
+AsksFirst = Callable[[Appointment], bool]
 
 
 def is_call(appointment: Appointment) -> bool:
     """Say whether we call them, rather than they come to us."""
-    return appointment.service_code in (ServiceCode.CALL, ServiceCode.CHAT)
+    return RULES[appointment.service_code].kind == "call"
 
 
 def after_booking(
@@ -75,24 +125,42 @@ def after_change(appointment: Appointment, *, actor: str, now: datetime, notify:
     outbox.put(words, now=now)
 
 
-def _in_a_course(appointment: Appointment) -> bool:
-    """Say whether another visit of the patient falls in the week before: then 7 days is no news."""
-    week = timedelta(days=7)
-    return (
-        db.session.scalar(
-            select(Appointment.id)
-            .where(
-                Appointment.patient_id == appointment.patient_id,
-                Appointment.id != appointment.id,
-                Appointment.service_code.in_((ServiceCode.FIRST_INFUSION, ServiceCode.INFUSION)),
-                Appointment.status.in_(LIVE),
-                Appointment.starts_at < appointment.starts_at,
-                Appointment.starts_at >= appointment.starts_at - week,
-            )
-            .limit(1)
-        )
-        is not None
+def after_closing(appointment: Appointment, *, now: datetime) -> None:
+    """Queue word that the site is shut at that time, for whoever has no new time by then."""
+    rule = RULES[appointment.service_code]
+    if not rule.changed:
+        return
+    delay = timedelta() if _is_soon(appointment, now=now) else _TIME_TO_REPLACE
+    word = Word(
+        template=f"{rule.kind}-closed",
+        channel=Channel.SMS,
+        patient=appointment.patient,
+        facts={"sequence": appointment.sequence},
+        topic=appointment.topic,
+        dedupe_key=f"closed:{appointment.id}:{appointment.sequence}:{now.isoformat()}",
+        send_after=max(now + delay, appointment.starts_at - _WEEK),
+        expires_at=appointment.starts_at,
     )
+    outbox.put([word], now=now)
+
+
+def after_reopening(appointment: Appointment, *, now: datetime) -> None:
+    """Queue what is to be said if the patient had heard that the site is shut then."""
+    outbox.put(_told_of(appointment, now=now, at_once=False, notify=True, is_new=False), now=now)
+
+
+def is_shut_out(appointment: Appointment) -> bool:
+    """Say whether the site is closed then and the desk still looks for another time."""
+    stay = TimeSpan(appointment.starts_at, appointment.ends_at)
+    site = clinic_supply.current().sites[appointment.site_id]
+    return any(shut.span.overlaps(stay) for shut in site.closures) and tasks.is_open(
+        rules.RE_PLACE, appointment.topic
+    )
+
+
+def _is_soon(appointment: Appointment, *, now: datetime) -> bool:
+    settings = clinic_supply.current().sites[appointment.site_id].settings
+    return appointment.starts_at - now <= timedelta(hours=settings.change_at_once_within_hours)
 
 
 def _told_of(
@@ -105,12 +173,15 @@ def _told_of(
 ) -> list[Word]:
     """Return what is to be asked for so that the patient hears of an act; what waits is asked."""
     patient = appointment.patient
+    rule = RULES[appointment.service_code]
+    if not (rule.confirmed if is_new else rule.changed):
+        return []
     if not notify:
         appointment.told = dict.fromkeys((c.value for c in Channel), rules.facts(appointment))
         db.session.flush()
         return []
     settings = clinic_supply.current().sites[appointment.site_id].settings
-    soon = appointment.starts_at - now <= timedelta(hours=settings.change_at_once_within_hours)
+    soon = _is_soon(appointment, now=now)
     delay = timedelta(minutes=0 if at_once or soon else settings.desk_change_delay_minutes)
     difference = Word(
         template=PENDING,
@@ -135,26 +206,38 @@ def _reminders(appointment: Appointment, *, now: datetime) -> list[Word]:
     zone = ZoneInfo(appointment.zone_name)
     local = appointment.starts_at.astimezone(zone)
     words: list[Word] = []
-    for template, days in REMINDERS[appointment.service_code]:
-        due = instant(local.date() - timedelta(days=days), local.time(), zone)
-        if due < now + TOO_SOON:
+    for rule in RULES[appointment.service_code].reminders:
+        due = instant(local.date() - timedelta(days=rule.days_before), local.time(), zone)
+        if due < now + TOO_SOON or not (rule.in_a_course or not _is_of_a_course(appointment)):
             continue
         words.append(
             Word(
-                template=template,
+                template=rule.template,
                 channel=Channel.SMS,
                 patient=appointment.patient,
                 facts={"sequence": appointment.sequence},
                 topic=appointment.topic,
-                dedupe_key=f"{template}:{appointment.id}:{appointment.sequence}",
+                dedupe_key=f"{rule.template}:{appointment.id}:{appointment.sequence}",
                 send_after=due,
-                expires_at=min(appointment.starts_at, due + timedelta(hours=20)),
+                expires_at=min(appointment.starts_at, due + rule.holds),
             )
         )
     return words
 
 
-def judge(message: MessageView, *, public_url: str, organizer: str, now: datetime) -> Verdict:
+def _is_of_a_course(appointment: Appointment) -> bool:
+    """Say whether it was booked with an approved plan: one text told all its dates."""
+    return appointment.authority is Authority.PLAN
+
+
+def judge(
+    message: MessageView,
+    *,
+    public_url: str,
+    organizer: str,
+    now: datetime,
+    asks_first: AsksFirst = lambda appointment: False,
+) -> Verdict:
     """Say what has become of a queued message: still true (with today's facts), or to be dropped.
 
     Called inside the claiming transaction, so a cancellation and a reminder cannot cross.
@@ -165,7 +248,9 @@ def judge(message: MessageView, *, public_url: str, organizer: str, now: datetim
         return _invitation(message, organizer=organizer, now=now)
     if message.template == WAY_HOME:
         return _way_home(message, public_url=public_url, now=now)
-    return _reminder(message, public_url=public_url, now=now)
+    if message.template.endswith("-closed"):
+        return _closing(message, now=now)
+    return _reminder(message, public_url=public_url, asks_first=asks_first, now=now)
 
 
 def after_sent(message: MessageView, *, now: datetime) -> None:
@@ -181,12 +266,17 @@ def _difference(message: MessageView, *, public_url: str, now: datetime) -> Verd
     patient = db.session.get(Patient, message.patient_id)
     if patient is None:
         return Drop("the person is no longer on record")
-    changed = [a for a in _around(patient.id, now=now) if rules.differs(_told(a, message), a)]
+    changed = [
+        a
+        for a in _around(patient.id, now=now)
+        if rules.differs(_told(a, message), a) and not (a.is_live and is_shut_out(a))
+    ]
     if not changed:
         return Drop("the patient knows this already")
     memo = {str(a.id): rules.facts(a) for a in changed}
     if len(changed) > 1:
-        return _all_dates(patient, changed, memo=memo, public_url=public_url, now=now)
+        sent = _all_dates(patient, changed, memo=memo, public_url=public_url, now=now)
+        return replace(sent, near=_nearest(changed, message, now=now))
     appointment = changed[0]
     told = _told(appointment, message)
     if not appointment.is_live:
@@ -201,7 +291,20 @@ def _difference(message: MessageView, *, public_url: str, now: datetime) -> Verd
         template=f"{_kind(appointment)}-{act}",
         topic=appointment.topic,
         memo=memo,
+        near=_nearest(changed, message, now=now),
     )
+
+
+def _nearest(
+    changed: Sequence[Appointment], message: MessageView, *, now: datetime
+) -> datetime | None:
+    """Return the first moment a change is about: a time that stands now, or that they go by."""
+    moments = [a.starts_at for a in changed if a.is_live]
+    for appointment in changed:
+        told = _told(appointment, message)
+        if told and told["live"] and told["starts_at"]:
+            moments.append(datetime.fromisoformat(told["starts_at"]))
+    return min((moment for moment in moments if moment > now), default=None)
 
 
 def _all_dates(
@@ -211,9 +314,9 @@ def _all_dates(
     memo: dict[str, Any],
     public_url: str,
     now: datetime,
-) -> Verdict:
+) -> Send:
     """Several differences are one text with every date that now stands."""
-    standing = queries.upcoming(patient.id, now=now)
+    standing = [a for a in queries.upcoming(patient.id, now=now) if not is_shut_out(a)]
     site = clinic_supply.current().sites[changed[0].site_id]
     if not standing:
         return Send(
@@ -253,7 +356,35 @@ def _invitation(message: MessageView, *, organizer: str, now: datetime) -> Verdi
     )
 
 
-def _reminder(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
+def _closing(message: MessageView, *, now: datetime) -> Verdict:
+    appointment = _as_queued(message, now=now)
+    if not isinstance(appointment, Appointment):
+        return appointment
+    if not is_shut_out(appointment):
+        return Drop("it has its place again")
+    # They know now of no time at all: whatever stands in the book later is a difference.
+    told = rules.facts(appointment) | {"starts_at": None}
+    return Send(
+        facts=_facts(appointment), memo={str(appointment.id): told}, near=appointment.starts_at
+    )
+
+
+def _reminder(
+    message: MessageView, *, public_url: str, asks_first: AsksFirst, now: datetime
+) -> Verdict:
+    appointment = _as_queued(message, now=now)
+    if not isinstance(appointment, Appointment):
+        return appointment
+    if is_shut_out(appointment):
+        return Drop("the site is closed then")
+    ways = _link(appointment, public_url=public_url, now=now)
+    if message.template in _ASKS_FIRST and asks_first(appointment):
+        ways["ready"] = f"{ways['link']}/ready"  # the same secret, opened on the questions
+    return Send(facts=_facts(appointment), links=ways)
+
+
+def _as_queued(message: MessageView, *, now: datetime) -> Appointment | Drop:
+    """Return the appointment a message was queued about, if it stands as it did then."""
     appointment = queries.by_topic(message.topic)
     if appointment is None or appointment.status is not Status.BOOKED:
         return Drop("the appointment no longer stands")
@@ -261,9 +392,7 @@ def _reminder(message: MessageView, *, public_url: str, now: datetime) -> Verdic
         return Drop("the appointment was changed since")
     if appointment.starts_at <= now:
         return Drop("the appointment has begun")
-    if message.template == "visit-soon" and _in_a_course(appointment):
-        return Drop("within a course the text with all dates has said it")
-    return Send(facts=_facts(appointment), links=_link(appointment, public_url=public_url, now=now))
+    return appointment
 
 
 def calendar_file(
@@ -387,15 +516,6 @@ def _way_home(message: MessageView, *, public_url: str, now: datetime) -> Verdic
         return Drop("the appointment no longer stands")
     token = mint_link(appointment.patient, appointment.topic, expires_at=now + SHEET_LIVES, now=now)
     return Send(facts=_facts(appointment), links={"link": f"{public_url}/my/{token}/home"})
-
-
-def ready_link(appointment: Appointment, *, public_url: str, now: datetime) -> dict[str, str]:
-    """Return the private way to the questions before a visit, as the link `{ready}` of a text.
-
-    It is the link to the appointment itself, minted anew, that opens on those questions.
-    """
-    link = _link(appointment, public_url=public_url, now=now)["link"]
-    return {"ready": f"{link}/ready"}
 
 
 def _link(appointment: Appointment, *, public_url: str, now: datetime) -> dict[str, str]:

@@ -63,6 +63,9 @@ PAST = {
 }
 
 
+#: The task that keeps whoever lost their place on the desk's list.
+RE_PLACE = "re-place"
+
 #: How staff read a state.
 STATE_WORDS = {
     Status.BOOKED: "booked",

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, select
 from scheduler.audit import service as audit
 from scheduler.availability.grid import STEP
 from scheduler.availability.lanes import Piece, place
-from scheduler.booking import offers
+from scheduler.booking import notices, offers, rules
 from scheduler.booking.allocation import (
     Wish,
     allocate,
@@ -41,7 +41,7 @@ from scheduler.tasks import queries as task_queries
 from scheduler.tasks import service as tasks
 from scheduler.tasks.models import Task
 
-TASK = "re-place"
+TASK = rules.RE_PLACE
 KEPT = "Kept: "
 #: What is taken from whom in one go is asked for at least this long before the visit.
 DUE_BEFORE = timedelta(days=7)
@@ -159,8 +159,12 @@ def withdraw_supply(
             patient_id=hit.patient_id,
             why=list(hit.why),
         )
+        appointment = db.session.get_one(Appointment, hit.appointment_id)
+        if notices.is_shut_out(appointment):
+            notices.after_closing(appointment, now=now)
     for number in sorted(before.keys() - after.keys()):
         tasks.close_by_event(TASK, f"appointment:{number}", "Fits again", actor=actor, now=now)
+        notices.after_reopening(db.session.get_one(Appointment, number), now=now)
     return impact
 
 

@@ -22,18 +22,24 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Pace:
-    """No more than so many texts a second, as carriers ask."""
+    """No more than so many texts a second, as carriers ask; 0 is as fast as it goes.
+
+    Counted from the beginning of one text to that of the next, however long each takes, and
+    without catching up: after a pause the next ones keep their distance as well.
+    """
 
     per_second: float
-    wait: Callable[[float], object]  # returns early when the worker is told to stop
+    wait: Callable[[float], object]  # true, and early, when the worker is told to stop
+    clock: Callable[[], float] = time.monotonic
     _next: float = 0.0
 
-    def keep(self) -> None:
-        """Wait until the next text may go."""
-        ahead = self._next - time.monotonic()
-        if ahead > 0:
-            self.wait(ahead)
-        self._next = time.monotonic() + (1 / self.per_second if self.per_second else 0)
+    def keep(self) -> bool:
+        """Wait until the next text may go; False when told to stop before that."""
+        while self.per_second and (ahead := self._next - self.clock()) > 0:
+            if self.wait(ahead):
+                return False
+        self._next = self.clock() + (1 / self.per_second if self.per_second else 0)
+        return True
 
 
 @dataclass
@@ -80,6 +86,11 @@ def _open_channels(delivery: Delivery) -> tuple[Channel, ...]:
 
 
 def _send(delivery: Delivery, outgoing: Outgoing) -> bool:
+    is_text = outgoing.channel is Channel.SMS
+    if is_text and not delivery.pace.keep():
+        with transaction():
+            outbox.give_back(outgoing)
+        return False
     with transaction():
         ours = outbox.begin_sending(outgoing, now=delivery.clock())
     if not ours:
@@ -87,8 +98,6 @@ def _send(delivery: Delivery, outgoing: Outgoing) -> bool:
     outcome = delivery.senders[outgoing.channel].send(outgoing, now=delivery.clock())
     with transaction():
         note(delivery, outgoing, outcome)
-    if outgoing.channel is Channel.SMS:
-        delivery.pace.keep()
     return isinstance(outcome, Taken)
 
 

@@ -46,6 +46,7 @@ from scheduler.messaging.senders.simulated import KeptMail, Nobody, SimulatedPho
 from scheduler.messaging.senders.smtp import SmtpMail
 from scheduler.messaging.senders.twilio import TwilioTexts
 from scheduler.messaging.states import Channel
+from scheduler.treatment import readiness as before_visits
 from scheduler.waitlist import notices as waitlist_notices
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,11 @@ class Worker:
         if message.template in waitlist_notices.TEMPLATES:
             return waitlist_notices.judge(message, public_url=self._public_url, now=now)
         return notices.judge(
-            message, public_url=self._public_url, organizer=self._organizer, now=now
+            message,
+            public_url=self._public_url,
+            organizer=self._organizer,
+            asks_first=before_visits.is_unanswered,
+            now=now,
         )
 
     def _after_sent(self, message: MessageView, now: datetime) -> None:

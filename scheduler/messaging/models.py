@@ -33,6 +33,10 @@ class Message(Model):
     topic: Mapped[str] = mapped_column(index=True)  # "appointment:42"
     dedupe_key: Mapped[str] = mapped_column(unique=True)
     is_reply: Mapped[bool] = mapped_column(default=False)  # exempt from caps and quiet hours
+    counted_at: Mapped[datetime | None]  # since when it counts among the texts of a day and week
+    said_in_id: Mapped[int | None] = mapped_column(  # the text of the same day that says this too
+        ForeignKey("message.id"), index=True
+    )
     created_at: Mapped[datetime]
     send_after: Mapped[datetime]
     expires_at: Mapped[datetime]

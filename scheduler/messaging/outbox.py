@@ -2,33 +2,40 @@
 
     queued -> claimed -> sending -> sent -> delivered
 
-Each arrow is a transaction of its own. `claim_next` takes a message, asks whether it is still
-true and makes its words; `begin_sending` commits that from now on it may be out; then the
-provider is called with nothing open; then the answer is noted. A claim has a number: whoever
-comes back late finds it changed and can do nothing. A call that ends without an answer is
-ambiguous, and evidence decides (see docs/decisions/0003-outbox.md).
+Each arrow is a transaction of its own. `claim_next` takes a message and whatever else is due to
+the same person that day, asks what of it is still true and makes one text of it; `begin_sending`
+commits that from now on it may be out; then the provider is called with nothing open; then the
+answer is noted. A claim has a number: whoever comes back late finds it changed and can do
+nothing. A call that ends without an answer is ambiguous, and evidence decides (see
+docs/decisions/0003-outbox.md).
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Select, bindparam, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from scheduler.clinic import settings
 from scheduler.clinic.models import Site
-from scheduler.clinic.settings import Settings
 from scheduler.core import tokens
 from scheduler.core.db import db, insert_rows, table_of
 from scheduler.core.sealed import keyring
-from scheduler.core.timespan import instant
 from scheduler.messaging import consent, gsm, lint, rules, texts, versions
+from scheduler.messaging.day import Day, settings_of, zone_of
 from scheduler.messaging.models import DeliveryReport, InboundText, Message
-from scheduler.messaging.rules import Drop, MessageView, Send, Trouble, Verdict, Wait
+from scheduler.messaging.rules import (
+    Drop,
+    MessageView,
+    Part,
+    Purpose,
+    Send,
+    Trouble,
+    Verdict,
+    Wait,
+)
 from scheduler.messaging.states import Channel, State
 from scheduler.patients.models import Patient
 from scheduler.tasks import service as tasks
@@ -47,6 +54,8 @@ _MOST_JUDGED = 25  # in one transaction, so that a backlog never holds the write
 _LONGEST_DELAY = timedelta(hours=1)
 _ONCE_MORE_AFTER = timedelta(hours=2)
 _NEVER_AGAIN = ":once-more"
+#: Purposes that leave no room for others: there is nothing more urgent, or it cannot wait.
+_SURE = frozenset({Purpose.CHANGE, Purpose.TOMORROW})
 _message = table_of(Message).c
 _WAITS = (
     select(_message.id)
@@ -78,6 +87,7 @@ class Outgoing:
     attachment_method: str | None
     expires_at: datetime
     view: MessageView
+    along: tuple[tuple[int, int], ...] = ()  # what it says too: (message id, claim number)
 
 
 # ---------------------------------------------------------------- in
@@ -261,9 +271,10 @@ def claim_next(
     """Claim the next due message that may be sent, in the caller's transaction.
 
     Who may be reached (expiry, death, consent, night, caps) is judged here, whether it is still
-    true by `judge`, its words are made, and all of it stands or falls with the claim. What may
-    not be sent is settled on the way. None means that nothing is due, or that enough was judged
-    for one transaction.
+    true by `judge`, its words are made, and all of it stands or falls with the claim. Texts due
+    to the same person later that day are claimed with it and said in it. What may not be sent is
+    settled on the way. None means that nothing is due, or that enough was judged for one
+    transaction.
     """
     for _ in range(_MOST_JUDGED):
         message = _pick(worker, channels, now)
@@ -277,22 +288,34 @@ def claim_next(
 
 
 def _pick(worker: str, channels: Collection[Channel], now: datetime) -> Message | None:
-    """Take one row. The CTE matters: a plain subselect with LIMIT may be run once per row."""
-    pick = (
+    """Take one row, answers first.
+
+    The person is locked, not the row: two workers must not make up two texts for one person at
+    once. A reply to a number we do not know has nobody to lock.
+    """
+    due = (
         select(Message.id)
         .where(
             Message.state == State.QUEUED,
             Message.send_after <= now,
             Message.channel.in_(tuple(channels)),
         )
-        .order_by(Message.send_after, Message.id)
+        .order_by(Message.is_reply.desc(), Message.send_after, Message.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
-        .cte("pick")
     )
+    nobodys = due.where(Message.patient_id.is_(None)).with_for_update(skip_locked=True)
+    somebodys = due.join(Patient, Patient.id == Message.patient_id).with_for_update(
+        of=Patient, skip_locked=True, key_share=True
+    )
+    return _take(nobodys, worker, now) or _take(somebodys, worker, now)
+
+
+def _take(one: Select[Any], worker: str, now: datetime) -> Message | None:
+    """Claim it. The CTE matters: a plain subselect with LIMIT may be run once per row."""
+    pick = one.cte("pick")
     return db.session.scalars(
         update(Message)
-        .where(Message.id.in_(select(pick.c.id)))
+        .where(Message.id.in_(select(pick.c.id)), Message.state == State.QUEUED)
         .values(
             state=State.CLAIMED,
             claimed_by=worker,
@@ -306,30 +329,138 @@ def _pick(worker: str, channels: Collection[Channel], now: datetime) -> Message 
 
 def _prepare(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
     patient = db.session.get(Patient, message.patient_id) if message.patient_id else None
-    verdict = _reach(message, patient, now)
-    if verdict is not None:
-        _settle(message, verdict, now)
+    refused = _reach(message, patient, now)
+    if refused is not None:
+        _settle(message, refused, now)
         return None
+    if patient is None or not _is_counted(message):
+        return _say([message], judge, now)
+    return _say_of_the_day(message, Day.of(message, patient, now), judge)
+
+
+def _is_counted(message: Message) -> bool:
+    return message.channel is Channel.SMS and _purpose(message) is not Purpose.ANSWER
+
+
+def _purpose(message: Message) -> Purpose:
+    return rules.purpose(message.template, is_reply=message.is_reply)
+
+
+def _say_of_the_day(message: Message, day: Day, judge: Judge) -> Outgoing | None:
+    """Say a message and all that is due to its person the same day, if there is room for it."""
+    frees_at = day.frees_at()
+    purpose = _purpose(message)
+    if frees_at is not None and purpose is not Purpose.CHANGE:
+        _settle(message, Wait(frees_at), day.now)
+        return None
+    others = _due_with(message, day)
+    undoable = [o for o in others if o.send_after > day.now and _purpose(o) is Purpose.CHANGE]
+    if undoable and purpose is not Purpose.CHANGE:
+        # Else they would be told twice today: once now, and once of the change.
+        _settle(message, Wait(min(other.send_after for other in undoable)), day.now)
+        return None
+    others = [other for other in others if other not in undoable]
+    return _say([message, *others], judge, day.now, day=day, frees_at=frees_at)
+
+
+def _due_with(message: Message, day: Day) -> list[Message]:
+    """Return what else is due to the same person today and can be said in one text with it."""
+    if message.template not in rules.RIDING:
+        return []
+    found = db.session.scalars(
+        select(Message)
+        .where(
+            Message.patient_id == message.patient_id,
+            Message.id != message.id,
+            Message.channel == Channel.SMS,
+            Message.state == State.QUEUED,
+            Message.is_reply.is_(False),
+            Message.template.in_(rules.RIDING),
+            Message.send_after < day.ends,
+            Message.expires_at > day.now,
+        )
+        .order_by(Message.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    for other in found:
+        other.recipient, other.language = message.recipient, message.language
+    return list(found)
+
+
+def _say(
+    group: Sequence[Message],
+    judge: Judge,
+    now: datetime,
+    *,
+    day: Day | None = None,
+    frees_at: datetime | None = None,
+) -> Outgoing | None:
+    """Make one text of what is still true of `group`, if its first is; claim the others with it."""
+    message = group[0]
     view = _view(message)
+    parts: list[Part] = []
+    along: list[Message] = []
+    for one in group:
+        verdict = _judged(one, judge, now)
+        if isinstance(verdict, Send):
+            parts.append(Part(_purpose(one), one.topic, one.template, verdict))
+            along += [one] if one is not message else []
+        elif verdict is not None:
+            _settle(one, verdict, now)
+        if one is message and not parts:
+            return None
+    send = rules.together(parts)
+    if day is not None:
+        wait = _has_no_room(day, rules.leading(parts), send, message, frees_at)
+        if wait is not None:
+            _settle(message, wait, now)
+            return None
     try:
-        with db.session.begin_nested():
-            verdict = (
-                Send(facts=_said_back(message))
-                if message.template in rules.REPLIES
-                else judge(view)
-            )
-            if isinstance(verdict, Send) and patient is not None and patient.shares_phone:
-                verdict = _discreet(verdict, message, patient)
-            outgoing = _word(message, view, verdict) if isinstance(verdict, Send) else None
+        outgoing = _word(message, view, _discreet(send, message))
     except Exception as fault:
         # One poisoned message must not stop the ones behind it.
+        log.exception("message %s would not come out", message.id)
+        _set_aside(message, type(fault).__name__, now)
+        return None
+    for other in along:
+        other.state = State.CLAIMED
+        other.claimed_by, other.lease_until = message.claimed_by, message.lease_until
+        other.claim_number += 1
+    return replace(
+        outgoing,
+        expires_at=min(one.expires_at for one in (message, *along)),
+        along=tuple((other.id, other.claim_number) for other in along),
+    )
+
+
+def _judged(message: Message, judge: Judge, now: datetime) -> Verdict | None:
+    """Ask whether a message is still true; None when the answer would not come out."""
+    if message.template in rules.REPLIES:
+        return Send(facts=_said_back(message))
+    try:
+        with db.session.begin_nested():
+            return judge(_view(message))
+    except Exception as fault:
         log.exception("message %s would not come out", message.id)
         db.session.refresh(message)
         _set_aside(message, type(fault).__name__, now)
         return None
-    if outgoing is None:
-        _settle(message, verdict, now)
-    return outgoing
+
+
+def _has_no_room(
+    day: Day, leading: Purpose, send: Send, message: Message, frees_at: datetime | None
+) -> Wait | None:
+    """Say until when a text has to wait for the caps, and count it if it has not to."""
+    at_once = timedelta(hours=day.chosen.change_at_once_within_hours)
+    if send.near is not None and send.near - day.now <= at_once:
+        return None  # what changes within a day is told within it
+    if frees_at is not None:
+        return Wait(min(frees_at, send.near - at_once) if send.near else frees_at)
+    if leading not in _SURE and not day.leaves_room(leading, message.patient_id or 0):
+        return Wait(day.next_begins)
+    message.counted_at = day.now
+    return None
 
 
 def _reach(message: Message, patient: Patient | None, now: datetime) -> Verdict | None:
@@ -352,11 +483,14 @@ def _said_back(message: Message) -> dict[str, str]:
     return dict(message.facts) | ({"words": message.words} if message.words else {})
 
 
-def _discreet(verdict: Send, message: Message, patient: Patient) -> Send:
+def _discreet(verdict: Send, message: Message) -> Send:
     """Say to a phone that others read no more than that there is something for one of them.
 
     It asks nothing either: whoever holds the phone could answer.
     """
+    patient = db.session.get(Patient, message.patient_id) if message.patient_id else None
+    if patient is None or not patient.shares_phone:
+        return verdict
     if message.channel is not Channel.SMS or message.template in rules.REPLIES:
         return verdict
     phone = verdict.facts.get("phone") or db.session.scalar(
@@ -392,49 +526,10 @@ def _reach_by_text(message: Message, patient: Patient, now: datetime) -> Verdict
         return Drop("no consent to texts", State.SUPPRESSED)
     if message.is_reply:
         return None
-    zone = _zone(message, patient)
-    chosen = settings.of_site(patient.home_site_id) if patient.home_site_id else Settings()
+    chosen = settings_of(patient)
+    zone = zone_of(message, patient)
     day = rules.next_daytime(now, zone, begins=chosen.quiet_until, ends=chosen.quiet_from)
-    if day > now:
-        return Wait(day)
-    if message.template in rules.CAPPED and has_had_enough(
-        patient.id, zone, chosen, now=now, but_message=message.id
-    ):
-        tomorrow = now.astimezone(zone).date() + timedelta(days=1)
-        return Wait(instant(tomorrow, chosen.quiet_until, zone))
-    return None
-
-
-def has_had_enough(
-    patient_id: int,
-    zone: ZoneInfo,
-    chosen: Settings,
-    *,
-    now: datetime,
-    but_message: int | None = None,
-) -> bool:
-    """Say whether a patient has had the capped texts of a day, or of seven days, already."""
-    told = (
-        select(func.count())
-        .select_from(Message)
-        .where(
-            Message.patient_id == patient_id,
-            Message.id != (but_message or 0),
-            func.coalesce(Message.sent_as, Message.template).in_(rules.CAPPED),
-            Message.state.in_((State.SENDING, State.AMBIGUOUS, State.SENT, State.DELIVERED)),
-        )
-    )
-    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    today = db.session.scalar(told.where(Message.sending_at >= midnight)) or 0
-    week = db.session.scalar(told.where(Message.sending_at > now - timedelta(days=7))) or 0
-    return today >= chosen.texts_a_day or week >= chosen.texts_a_week
-
-
-def _zone(message: Message, patient: Patient) -> ZoneInfo:
-    name = message.facts.get("zone")
-    if not name and patient.home_site_id is not None:
-        name = db.session.scalar(select(Site.zone_name).where(Site.id == patient.home_site_id))
-    return ZoneInfo(name or texts.DEFAULT_ZONE)
+    return Wait(day) if day > now else None
 
 
 def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
@@ -528,6 +623,9 @@ def begin_sending(outgoing: Outgoing, *, now: datetime) -> bool:
     The last door before the call: a message withdrawn, stopped or taken over in the meantime
     does not pass.
     """
+    if not _still_ours(outgoing):
+        give_back(outgoing)
+        return False
     passed = db.session.scalar(
         update(Message)
         .where(
@@ -544,7 +642,54 @@ def begin_sending(outgoing: Outgoing, *, now: datetime) -> bool:
         )
         .returning(Message.id)
     )
-    return passed is not None
+    if passed is None:
+        give_back(outgoing)
+        return False
+    if outgoing.along:
+        db.session.execute(
+            update(Message)
+            .where(Message.id.in_([number for number, _ in outgoing.along]))
+            .values(
+                state=State.MERGED,
+                said_in_id=outgoing.message_id,
+                settled_at=now,
+                claimed_by=None,
+                lease_until=None,
+            )
+        )
+    return True
+
+
+def _still_ours(outgoing: Outgoing) -> bool:
+    """Say whether nothing that a text says too was withdrawn since it was made."""
+    if not outgoing.along:
+        return True
+    group = [outgoing.message_id, *(number for number, _ in outgoing.along)]
+    held = db.session.execute(
+        select(Message.id, Message.claim_number)
+        .where(Message.id.in_(group), Message.state == State.CLAIMED)
+        .order_by(Message.id)
+        .with_for_update()
+    ).all()
+    return {(row[0], row[1]) for row in held} >= set(outgoing.along)
+
+
+def give_back(outgoing: Outgoing) -> None:
+    """Put what is claimed and does not go back to the queue, to be judged again."""
+    ours = [(outgoing.message_id, outgoing.claim_number), *outgoing.along]
+    db.session.execute(
+        update(Message)
+        .where(
+            Message.state == State.CLAIMED,
+            tuple_(Message.id, Message.claim_number).in_(ours),
+        )
+        .values(
+            state=State.QUEUED,
+            claim_number=Message.claim_number + 1,
+            claimed_by=None,
+            lease_until=None,
+        )
+    )
 
 
 # ---------------------------------------------------------------- what came of it
@@ -772,23 +917,29 @@ def _not_delivered(message: Message, now: datetime) -> None:
     again = now + _ONCE_MORE_AFTER
     may_again = kind in {Trouble.ONCE_MORE, Trouble.LATER} and again < message.expires_at
     if may_again and not message.dedupe_key.endswith(_NEVER_AGAIN):
-        row = _row(
-            template=message.template,
-            channel=message.channel,
-            patient_id=message.patient_id,
-            recipient=message.recipient,
-            language=message.language,
-            facts=dict(message.facts),
-            topic=message.topic,
-            dedupe_key=message.dedupe_key + _NEVER_AGAIN,
-            send_after=again,
-            expires_at=message.expires_at,
-            is_reply=message.is_reply,
-            now=now,
-        )
-        insert_rows(Message, [row], unless_known="dedupe_key")
+        along = db.session.scalars(select(Message).where(Message.said_in_id == message.id))
+        rows = [_once_more(one, again, now) for one in (message, *along)]
+        insert_rows(Message, rows, unless_known="dedupe_key")
         return
     _ask_a_person(message, now)
+
+
+def _once_more(message: Message, at: datetime, now: datetime) -> dict[str, Any]:
+    key = message.dedupe_key.removesuffix(_NEVER_AGAIN)
+    return _row(
+        template=message.template,
+        channel=message.channel,
+        patient_id=message.patient_id,
+        recipient=message.recipient,
+        language=message.language,
+        facts=dict(message.facts),
+        topic=message.topic,
+        dedupe_key=key + _NEVER_AGAIN,
+        send_after=at,
+        expires_at=message.expires_at,
+        is_reply=message.is_reply,
+        now=now,
+    )
 
 
 def _heard_elsewhere(message: Message, now: datetime) -> None:
@@ -806,6 +957,12 @@ def _heard_elsewhere(message: Message, now: datetime) -> None:
 
 
 def _again(message: Message, at: datetime, now: datetime) -> None:
+    """Put a message that is not out back to the queue, and what it would have said too."""
+    db.session.execute(
+        update(Message)
+        .where(Message.said_in_id == message.id, Message.state == State.MERGED)
+        .values(state=State.QUEUED, said_in_id=None, settled_at=None, send_after=at)
+    )
     if at >= message.expires_at:
         _end(message, State.FAILED, "it could not be sent in time", now)
         _ask_a_person(message, now)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -47,6 +48,7 @@ class Send:
     `attachment_method` its METHOD. `template` replaces the one that was queued, `topic` its topic
     (a change message turns out to speak of one appointment, and a "1" must find it). `memo` is
     kept with the row and given back as `facts["memo"]` once the message is known to be sent.
+    `near` is the first moment a change is about: what is so near waits for no cap.
     """
 
     facts: Mapping[str, str]
@@ -56,6 +58,7 @@ class Send:
     template: str | None = None
     topic: str | None = None
     memo: Mapping[str, Any] = field(default_factory=dict)
+    near: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -88,17 +91,46 @@ ASKED_WITHIN = timedelta(hours=72)  # how long "1" and "2" still answer a questi
 REPLY_HOLDS = timedelta(hours=2)  # how long an answer to a text is worth sending
 DAY_BEGINS = time(8)
 DAY_ENDS = time(21)
+WEEK = timedelta(days=7)
 LONGEST_VALIDITY = 36_000  # seconds; what the provider takes at most
 
 #: All that a phone which others read is told, with a private link and without.
 DISCREET = "for-one"
 DISCREET_CALL = "for-one-call"
-#: Texts nobody asked for just now: capped, and never at night.
-REMINDERS = frozenset({"call-tomorrow", "visit-soon", "visit-tomorrow"})
-#: Times offered to those who wait for one: capped as reminders are, and never at night.
+
+
+class Purpose(enum.StrEnum):
+    """Why a text goes. When more is due to a person than one text holds, the first here leads."""
+
+    ANSWER = "answer"  # to what they are doing this moment, or a code they wait for
+    CHANGE = "change"  # the book is not as they were told
+    TOMORROW = "tomorrow"
+    READINESS = "readiness"  # three days before: when and where to be, what to answer first
+    AHEAD = "ahead"  # seven days before: will you come?
+    ALONE = "alone"  # whatever else goes by itself: an offer of an earlier time
+
+
+_RANK = {purpose: place for place, purpose in enumerate(Purpose)}
+
+#: What a text that waits is for. What is not listed goes alone, and is capped.
+PURPOSES: Mapping[str, Purpose] = {
+    "changed": Purpose.CHANGE,
+    "visit-closed": Purpose.CHANGE,
+    "call-closed": Purpose.CHANGE,
+    "call-tomorrow": Purpose.TOMORROW,
+    "visit-tomorrow": Purpose.TOMORROW,
+    "visit-prepare": Purpose.READINESS,
+    "visit-soon": Purpose.AHEAD,
+}
+#: What is due on one day is said in one text; these are templates by purpose.
+RIDING = frozenset(PURPOSES)
+
+#: Texts nobody asked for just now: never at night, and a late double harms nobody.
+REMINDERS = frozenset({"call-tomorrow", "visit-soon", "visit-prepare", "visit-tomorrow"})
+#: Several reminders in one text.
+_SEVERAL = frozenset({"coming-up", "coming-up-ready"})
+#: Times offered to those who wait for one.
 OFFERS = frozenset({"call-offer", "visit-offer"})
-#: What counts towards how many texts a person gets in a day and a week.
-CAPPED = REMINDERS | OFFERS | {DISCREET}
 #: Texts that ask for 1 or 2.
 ASKING = REMINDERS | {"call-booked", "visit-moved"}
 #: Answers to a text that came in. They need no consent: the person wrote first.
@@ -112,13 +144,21 @@ BY_STAFF = "answer"
 EVEN_WHEN_STOPPED = frozenset({"stopped", "help", "emergency"})
 #: What may go out a second time after a call that ended without an answer: the same words still
 #: being true, a late double tells nobody anything new. A change told twice could tell an old one.
-DOUBLE_IS_HARMLESS = REMINDERS | {
-    DISCREET,
-    "call-booked",
-    "visit-booked",
-    "invite",
-    "invite-cancelled",
-}
+DOUBLE_IS_HARMLESS = (
+    REMINDERS | _SEVERAL | {DISCREET, "call-booked", "visit-booked", "invite", "invite-cancelled"}
+)
+
+
+def purpose(template: str, *, is_reply: bool) -> Purpose:
+    """Return why a text goes; an answer to somebody's own act is none the caps are for."""
+    if is_reply or template in REPLIES:
+        return Purpose.ANSWER
+    return PURPOSES.get(template, Purpose.ALONE)
+
+
+def more_urgent_than(purpose: Purpose) -> frozenset[str]:
+    """Return the templates that a text for this purpose must leave room for."""
+    return frozenset(t for t, other in PURPOSES.items() if _RANK[other] < _RANK[purpose])
 
 
 def retry_delay(attempts: int, jitter: float) -> timedelta:
@@ -148,6 +188,112 @@ def next_daytime(
     return datetime.combine(day, begins, tzinfo=zone).astimezone(UTC)
 
 
+def frees_at(
+    told: Iterable[datetime],
+    *,
+    now: datetime,
+    zone: ZoneInfo,
+    a_day: int,
+    a_week: int,
+    begins: time = DAY_BEGINS,
+) -> datetime | None:
+    """Return when one more text may go to somebody texted at `told`; None when it may go now.
+
+    At most `a_day` on a calendar day of theirs and `a_week` in any seven days.
+    """
+    today = now.astimezone(zone).date()
+    week = sorted(moment for moment in told if moment > now - WEEK)
+    free = []
+    if sum(moment.astimezone(zone).date() == today for moment in week) >= a_day:
+        morning = datetime.combine(today + timedelta(days=1), begins, tzinfo=zone)
+        free.append(morning.astimezone(UTC))
+    if len(week) >= a_week:
+        free.append((week[-a_week] if a_week else now) + WEEK)
+    return max(free, default=None)
+
+
+def leaves_room(
+    told: Sequence[datetime], planned: Sequence[datetime], *, now: datetime, a_week: int
+) -> bool:
+    """Say whether a text now leaves the more urgent ones at `planned` (later days) their place."""
+    for moment in planned:
+        spent = sum(moment - WEEK < earlier for earlier in told) + 1
+        spent += sum(earlier < moment for earlier in planned)
+        if spent >= a_week:
+            return False
+    return True
+
+
+# ---------------------------------------------------------------- several things in one text
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the things due to a person today, and its words if it went alone."""
+
+    purpose: Purpose
+    topic: str
+    template: str
+    send: Send
+
+
+def leading(parts: Iterable[Part]) -> Purpose:
+    """Return the most urgent purpose of some parts."""
+    return min((part.purpose for part in parts), key=_RANK.__getitem__)
+
+
+def together(parts: Sequence[Part]) -> Send:
+    """Return what says all of `parts` in one text: the most urgent word, or a list of dates.
+
+    Of two words about one appointment the more urgent one says enough. The text with every date
+    that stands says all the others as well.
+    """
+    about: dict[str, Part] = {}
+    for part in sorted(parts, key=lambda one: _RANK[one.purpose]):
+        about.setdefault(part.send.topic or part.topic, part)
+    chosen = list(about.values())
+    lead = next((part for part in chosen if "starts_at" not in part.send.facts), chosen[0])
+    memo = {key: told for part in parts for key, told in part.send.memo.items()}
+    near = min((part.send.near for part in parts if part.send.near), default=None)
+    every = json.loads(lead.send.facts.get("visits", "[]"))
+    known = {visit[0] for visit in every}
+    listed = [_listed(part.send) for part in chosen if "starts_at" in part.send.facts]
+    missing = [visit for visit in listed if visit[0] not in known]
+    if len(chosen) == 1 or lead.send.template == "all-cancelled":
+        return replace(
+            lead.send, template=lead.send.template or lead.template, memo=memo, near=near
+        )
+    links = {name: url for part in reversed(chosen) for name, url in part.send.links.items()}
+    template = "dates" if chosen[0].purpose is Purpose.CHANGE else "coming-up"
+    return Send(
+        facts={
+            "visits": json.dumps(sorted([*every, *missing], key=_starts_at)),
+            "phone": lead.send.facts["phone"],
+        },
+        links=links,
+        template=f"{template}-ready" if "ready" in links else template,
+        memo=memo,
+        near=near,
+    )
+
+
+def _starts_at(visit: Sequence[str]) -> datetime:
+    return datetime.fromisoformat(visit[0])
+
+
+def _listed(send: Send) -> list[str]:
+    """Return an appointment as texts.py lists it: when, by which wall, where, and what became."""
+    facts = send.facts
+    site = facts.get("site", "") if facts.get("address") else ""
+    state = (send.template or "").rpartition("-")[2]
+    return [
+        facts["starts_at"],
+        facts.get("zone", ""),
+        site,
+        state if state in {"cancelled", "closed"} else "",
+    ]
+
+
 # ---------------------------------------------------------------- where a message may go
 
 _OUT = frozenset({State.SENT, State.DELIVERED, State.UNDELIVERED, State.FAILED})
@@ -158,13 +304,14 @@ _BACK = frozenset({State.CANCELLED, State.SUPPRESSED, State.EXPIRED})
 #: when evidence was looked for, none was found, and a double would be harmless.
 MAY_BECOME: Mapping[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.CLAIMED, *_OUT, *_BACK}),
-    State.CLAIMED: frozenset({State.QUEUED, State.SENDING, *_OUT, *_BACK}),
+    State.CLAIMED: frozenset({State.QUEUED, State.SENDING, State.MERGED, *_OUT, *_BACK}),
     State.SENDING: frozenset({State.QUEUED, State.AMBIGUOUS, State.SUPPRESSED, *_OUT}),
     State.AMBIGUOUS: frozenset({State.QUEUED, State.SUPPRESSED, *_OUT}),
     State.SENT: frozenset({State.DELIVERED, State.UNDELIVERED, State.FAILED}),
     State.UNDELIVERED: frozenset({State.DELIVERED}),
     State.FAILED: frozenset({State.DELIVERED}),
     State.DELIVERED: frozenset(),
+    State.MERGED: frozenset({State.QUEUED}),
     State.EXPIRED: frozenset({State.DELIVERED}),
     State.CANCELLED: frozenset({State.DELIVERED}),
     State.SUPPRESSED: frozenset({State.DELIVERED}),

@@ -23,6 +23,7 @@ class State(enum.StrEnum):
     FAILED = "failed"  # it will not be sent again by itself; a task says so
     EXPIRED = "expired"  # its time passed before it could be sent: late is worse than never
     CANCELLED = "cancelled"  # taken back before sending
+    MERGED = "merged"  # said in another text of the same day, `said_in_id`
     SUPPRESSED = "suppressed"  # there was no consent, or nobody to reach
 
 

@@ -14,7 +14,9 @@ What a text may say comes from facts, which are plain words so that they can wai
     phone       E.164                            -> {phone}
     words       what staff wrote                 -> {words}
     initial     the first letter of their name   -> {initial}
-    visits      JSON: [[starts_at, zone, site or ""], ...] -> {dates}, as many as fit two parts
+    visits      JSON: [[starts_at, zone, site or ""], ...] -> {dates}, as many as fit two parts;
+                a fourth word, "cancelled" or "closed", says what became of one
+    (a link)    `ready`, what is asked before a visit -> {before}, nothing when there is none
 """
 
 import hashlib
@@ -163,24 +165,37 @@ def render(
     visits = json.loads(facts["visits"]) if facts.get("visits") else []
     for shown_visits in range(len(visits), 0, -1):
         given["dates"] = _dates(visits, shown_visits, language)
-        made = _finish(named, text, given, links)
+        made = _finish(named, text, given, links, language)
         if made.subject or cost(made.body).parts <= MOST_PARTS:
             return made
-    return _finish(named, text, given, links)
+    made = _finish(named, text, given, links, language)
+    if not made.subject and cost(made.body).parts > MOST_PARTS and facts.get("site"):
+        given["place"] = facts["site"]  # a long address: the site's name has to do
+        made = _finish(named, text, given, links, language)
+    return made
 
 
-def _finish(named: str, text: str, given: Mapping[str, str], links: Mapping[str, str]) -> Words:
+def _finish(
+    named: str, text: str, given: Mapping[str, str], links: Mapping[str, str], language: str
+) -> Words:
     head, _, rest = text.partition("\n\n")
     has_subject = head.startswith("Subject: ")
     subject = _fill(head.removeprefix("Subject: "), given) if has_subject else None
     body = rest if has_subject else text
-    full = _fill(body, {**given, **links})
-    kept = _fill(body, {**given, **dict.fromkeys(links, _MASK)})
+    full = _fill(body, {**given, **links, "before": _before(links, language)})
+    masked = dict.fromkeys(links, _MASK)
+    kept = _fill(body, {**given, **masked, "before": _before(masked, language)})
     # "a.m." at the end of a sentence is followed by no second full stop.
     full, kept = (re.sub(r"(?<=\w)\.\.(?=\s|$)", ".", words) for words in (full, kept))
     if not has_subject:
         full, kept = fit(full), fit(kept)
     return Words(subject, full, kept, named)
+
+
+def _before(links: Mapping[str, str], language: str) -> str:
+    if "ready" not in links:
+        return ""
+    return _fill(written("phrases/before", language), links) + " "
 
 
 def _dates(visits: list[list[str]], count: int, language: str) -> str:
@@ -189,8 +204,10 @@ def _dates(visits: list[list[str]], count: int, language: str) -> str:
     "Mon, Mar 16, 10:00 AM; Wed, Mar 18, 10:00 AM, Woburn; and 4 more".
     """
     said = []
-    for index, (starts_at, zone, site) in enumerate(visits[:count]):
+    for index, (starts_at, zone, site, *became) in enumerate(visits[:count]):
         moment = when(datetime.fromisoformat(starts_at), ZoneInfo(zone), language)
+        if became and became[0]:
+            moment = _fill(written(f"phrases/{became[0]}", language), {"date": moment})
         is_last_there = index + 1 == count or visits[index + 1][2] != site
         said.append(f"{moment}, {site}" if site and is_last_there else moment)
     if count < len(visits):

@@ -40,11 +40,13 @@ MEANING: Mapping[str, str] = {
     "phone": "the number to call",
     "link": "the private link",
     "dates": "every date that stands",
+    "before": "what to answer before the visit, when something is asked",
+    "ready": "the private link to what is asked before the visit",
     "initial": "the first letter of what they like to be called",
     "until": "how long an offered time is kept",
 }
 _ALWAYS = frozenset({"clinic", "phone"})
-_MUST_STAY = frozenset({"when", "dates", "site"})
+_MUST_STAY = frozenset({"when", "dates", "site", "before", "ready"})
 _LONGEST = 1600
 _NAME = re.compile(r"\{([^{}]*)\}")
 #: A short and a long day to try words on; the months and weekdays that take the most letters.
@@ -144,9 +146,7 @@ def look(template: str, language: str, words: str, *, public_url: str) -> Looked
     samples = []
     for site, facts in _facts():
         try:
-            made = texts.render(
-                template, language, facts, {"link": f"{public_url}/my/{'k' * 32}"}, words=words
-            )
+            made = texts.render(template, language, facts, _links(public_url), words=words)
         except texts.Unfinished as unfinished:
             return Looked([], [f"cannot be tried: {unfinished}"])
         samples.append(
@@ -167,6 +167,11 @@ def look(template: str, language: str, words: str, *, public_url: str) -> Looked
             address=facts["address"],
         )
     return Looked(samples, list(dict.fromkeys(wrong)))
+
+
+def _links(public_url: str) -> dict[str, str]:
+    link = f"{public_url}/my/{'k' * 32}"
+    return {"link": link, "ready": f"{link}/ready"}
 
 
 def save(

@@ -68,6 +68,7 @@ class Patient(Model):
     phone_text: Mapped[str | None]  # a phone as it was given, when it is no valid mobile
     email: Mapped[str | None]
     language: Mapped[str]  # "en", "es", "pt_BR"
+    zone_name: Mapped[str | None]  # where they live by another clock than their site's: IANA
     address_line: Mapped[str | None]
     city: Mapped[str | None]
     state: Mapped[str | None]

@@ -55,6 +55,11 @@ def is_asked(appointment: Appointment) -> bool:
     )
 
 
+def is_unanswered(appointment: Appointment) -> bool:
+    """Say whether a visit has questions before it that nobody has answered for its time."""
+    return is_asked(appointment) and current(appointment) is None
+
+
 def clock_times(appointment: Appointment) -> ClockTimes:
     """Return by when to eat, drink and take medicines, counted back from the visit's own start."""
     chosen = clinic_supply.current().sites[appointment.site_id].settings

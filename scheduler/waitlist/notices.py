@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
-from scheduler.messaging import consent, outbox, rules
+from scheduler.messaging import consent, rules
+from scheduler.messaging.day import has_room
 from scheduler.messaging.outbox import Word
 from scheduler.messaging.rules import Drop, MessageView, Send, Verdict
 from scheduler.messaging.states import Channel
@@ -38,7 +39,7 @@ def why_not(patient: Patient, site: SiteSupply, *, now: datetime) -> str | None:
     awake = rules.next_daytime(now, site.zone, begins=chosen.quiet_until, ends=chosen.quiet_from)
     if awake > now:
         return "It is too late or too early for a text."
-    if outbox.has_had_enough(patient.id, site.zone, chosen, now=now):
+    if not has_room(patient.id, site.zone, chosen, now=now):
         return "They have had all the texts of the day or the week. Please call them."
     return None
 

@@ -3,6 +3,7 @@
 It dies by its own SIGKILL, from events of the database session and a wrapped sender; the product
 has no switch for that. POLICY is "ours", or one of the two that promises.md says must fail:
 "mark-after" (nothing is written down before the call) and "mark-before" (sent is written first).
+With "sleeps" it does not die there but stops, until somebody wakes it.
 """
 
 import multiprocessing
@@ -11,7 +12,7 @@ import random
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
@@ -50,16 +51,21 @@ BY_PROVIDER = ("words written", "taken, not answered")
 DIES_AT_MESSAGE = 3
 
 
+#: What happens at the step: gone, as a machine that lost its power.
+_end = signal.SIGKILL
+
+
 def die() -> None:
-    """Be gone, as a machine that lost its power."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    """Be struck."""
+    os.kill(os.getpid(), _end)
 
 
 def judge(message: MessageView, now: datetime) -> Verdict:
     """Every message has words of its own, so that a double can be told from a neighbour."""
-    number = int(message.dedupe_key.removeprefix("m"))
+    number = int(message.dedupe_key.removeprefix("m").removesuffix("-twin"))
+    starts_at = datetime(2099, 3, 1, 15, tzinfo=UTC) + timedelta(minutes=15 * number)
     facts = {
-        "starts_at": f"2099-03-{number:02}T15:45:00+00:00",
+        "starts_at": starts_at.isoformat(),
         "zone": "America/New_York",
         "site": "Woburn",
         "phone": "+17815550100",
@@ -100,14 +106,13 @@ class Passed:
 
     def statement_begins(self, conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
         """A statement is about to run."""
-        if statement.startswith("WITH pick"):
+        if is_claim(statement):
             self.claims += 1
             self._die_if("before the claim", self.claims == DIES_AT_MESSAGE)
 
     def statement_ended(self, conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
         """A statement has run."""
-        is_claim = statement.startswith("WITH pick")
-        self._die_if("in the claim", is_claim and self.claims == DIES_AT_MESSAGE)
+        self._die_if("in the claim", is_claim(statement) and self.claims == DIES_AT_MESSAGE)
 
     def committing(self, session: Session) -> None:
         """A transaction is about to be kept."""
@@ -128,6 +133,11 @@ class Passed:
             die()
 
 
+def is_claim(statement: str) -> bool:
+    """Say whether a statement claims a message to somebody we know."""
+    return statement.startswith("WITH pick") and "JOIN patient" in statement
+
+
 def strike(step: str) -> None:
     """Die at a step that the database passes."""
     passed = Passed(step)
@@ -141,6 +151,8 @@ def follow(policy: str) -> None:
     """Take on one of the two policies that fail."""
     if policy == "mark-after":
         outbox.begin_sending = lambda outgoing, *, now: True  # type: ignore[assignment]
+    elif policy == "sleeps":
+        globals()["_end"] = signal.SIGSTOP
     elif policy == "mark-before":
         begin: Callable[..., bool] = outbox.begin_sending
 

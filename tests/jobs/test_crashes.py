@@ -106,9 +106,9 @@ def crash(url: str, provider: Provider, step: str, policy: str = "ours") -> Run:
     with app.app_context():
         try:
             now = clock.database_now()
-            _queue_all(provider, now)
+            crash_queue(provider, now)
             killed = _run_mortal(url, provider, step, policy)
-            ambiguous, unresolved = _finish(provider, now)
+            ambiguous, unresolved = finish(provider, now)
         finally:
             let_go()
             db.engine.dispose()
@@ -122,7 +122,8 @@ def crash(url: str, provider: Provider, step: str, policy: str = "ours") -> Run:
     )
 
 
-def _queue_all(provider: Provider, now: datetime) -> None:
+def crash_queue(provider: Provider, now: datetime) -> None:
+    """Queue some messages that may go at any hour."""
     with transaction():
         patient = ana(now)
         for number in range(1, MESSAGES + 1):
@@ -158,7 +159,7 @@ def _run_mortal(url: str, provider: Provider, step: str, policy: str) -> bool:
     return worker.exitcode == -signal.SIGKILL
 
 
-def _finish(provider: Provider, now: datetime) -> tuple[int, int]:
+def finish(provider: Provider, now: datetime) -> tuple[int, int]:
     """Do what a second worker does when the first is gone, a lease and a quarter of an hour on."""
     senders = {Channel.SMS: provider.sender, Channel.EMAIL: provider.sender}
     now += timedelta(minutes=2)

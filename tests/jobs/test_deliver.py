@@ -33,7 +33,7 @@ def test_what_is_due_goes_out_once_and_those_above_are_told(clock: StoppedClock)
     with transaction():
         patient = ana(NOW)
         for number in range(5):
-            queue(patient, NOW, template="visit-booked", dedupe_key=f"m{number}")
+            queue(patient, NOW, template="visit-booked", is_reply=True, dedupe_key=f"m{number}")
     sender, told = FakeSender(), Told()
 
     first = deliver.run(delivery(sender, clock, told=told))
@@ -62,7 +62,7 @@ def test_an_account_that_is_refused_stops_the_queue_at_the_first_text(clock: Sto
     with transaction():
         patient = ana(NOW)
         for number in range(5):
-            queue(patient, NOW, template="visit-booked", dedupe_key=f"m{number}")
+            queue(patient, NOW, template="visit-booked", is_reply=True, dedupe_key=f"m{number}")
     sender = FakeSender([Refused(Trouble.STOPS_ALL, "30034", "not registered")])
 
     deliver.run(delivery(sender, clock))
@@ -75,7 +75,7 @@ def test_a_stop_that_comes_during_a_call_stops_the_next_one(clock: StoppedClock)
     with transaction():
         patient = ana(NOW)
         for number in range(3):
-            queue(patient, NOW, template="visit-booked", dedupe_key=f"m{number}")
+            queue(patient, NOW, template="visit-booked", is_reply=True, dedupe_key=f"m{number}")
 
     def stop(outgoing: Outgoing) -> None:
         with transaction():
@@ -110,7 +110,7 @@ def test_a_worker_told_to_stop_leaves_the_rest(clock: StoppedClock) -> None:
     with transaction():
         patient = ana(NOW)
         for number in range(5):
-            queue(patient, NOW, template="visit-booked", dedupe_key=f"m{number}")
+            queue(patient, NOW, template="visit-booked", is_reply=True, dedupe_key=f"m{number}")
     sender = FakeSender()
     outfit = delivery(sender, clock)
     outfit.is_stopping = lambda: len(sender.sent) >= 2
@@ -220,6 +220,7 @@ def test_after_three_days_off_only_what_is_still_of_use_goes(clock: StoppedClock
             NOW,
             dedupe_key="of use",
             template="visit-booked",
+            is_reply=True,
             expires_at=NOW + timedelta(days=9),
         )
     clock.set(NOW + timedelta(days=3))

@@ -16,6 +16,8 @@ SNAPSHOTS = Path(__file__).resolve().parents[1] / "snapshots" / "messages"
 NAMES = texts.names()
 LANGUAGES = ["en", "es", "pt_BR"]
 LINK = "https://appointments.emergewellness.example/my/" + "k3_Z" * 8
+#: What is asked before a visit; the words are looked at as they are when there is something.
+LINKS = {"link": LINK, "ready": f"{LINK}/ready"}
 FACTS = {
     "starts_at": "2026-03-03T15:45:00+00:00",
     "until": "2026-03-02T17:00:00+00:00",
@@ -29,7 +31,7 @@ FACTS = {
         [
             ["2026-03-03T15:45:00+00:00", "America/New_York", "Woburn"],
             ["2026-03-05T15:45:00+00:00", "America/New_York", "Woburn"],
-            ["2026-03-10T14:00:00+00:00", "America/New_York", "Danvers"],
+            ["2026-03-10T14:00:00+00:00", "America/New_York", "Danvers", ""],
         ]
     ),
 }
@@ -38,7 +40,7 @@ FACTS = {
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_words_are_the_ones_that_were_looked_at(name: str, language: str) -> None:
-    words = texts.render(name, language, FACTS, {"link": LINK})
+    words = texts.render(name, language, FACTS, LINKS)
     said = f"{words.subject}\n\n{words.body}" if words.subject else words.body
     path = SNAPSHOTS / f"{name}.{language}.txt"
 
@@ -89,7 +91,7 @@ def _hardest() -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_text_says_too_much_or_takes_more_than_two_parts(name: str, language: str) -> None:
     for facts in _hardest():
-        words = texts.render(name, language, facts, {"link": LINK})
+        words = texts.render(name, language, facts, LINKS)
 
         wrong = lint.faults(
             words.body,
@@ -106,7 +108,7 @@ def test_no_text_says_too_much_or_takes_more_than_two_parts(name: str, language:
 def test_what_holds_no_link_and_no_list_takes_one_part_of_the_short_alphabet(language: str) -> None:
     for name in NAMES:
         text = texts.written(name, language)
-        if re.search(r"\{(link|dates|words)\}|^Subject: ", text):
+        if re.search(r"\{(link|dates|words|place)\}|^Subject: ", text):
             continue
         for facts in _hardest():
             body = texts.render(name, language, facts, {}).body
@@ -116,7 +118,7 @@ def test_what_holds_no_link_and_no_list_takes_one_part_of_the_short_alphabet(lan
 
 @pytest.mark.parametrize("name", NAMES)
 def test_english_never_needs_the_long_alphabet(name: str) -> None:
-    words = texts.render(name, "en", FACTS, {"link": LINK})
+    words = texts.render(name, "en", FACTS, LINKS)
 
     assert gsm.cost(words.body).is_short_alphabet
 

@@ -6,6 +6,7 @@ PRELOADED = [
     "tests.races.movers",
     "tests.races.nursery",
     "tests.races.signers",
+    "tests.jobs.crew",
     "tests.jobs.mortal",
     "tests.support.programs",
 ]

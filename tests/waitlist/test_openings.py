@@ -173,7 +173,7 @@ def test_nobody_is_offered_a_time_at_night_without_consent_or_beyond_the_caps(
         for who in queue:
             for number in range(3):
                 row = kit.queue(db.session.get_one(Patient, who), NOW, dedupe_key=f"{who}-{number}")
-                row.state, row.sending_at = State.SENT, NOW - timedelta(days=number)
+                row.state, row.counted_at = State.SENT, NOW - timedelta(days=number)
     assert tick(app, NOW + timedelta(hours=1)) == 0
 
     with keep():
@@ -190,7 +190,7 @@ def test_an_appointment_is_moved_sooner_and_one_that_fell_away_is_waited_for_no_
     with keep():
         where = make.clinic_day()
         who = kit.ana(NOW)
-        call = make.call(where, who, make.at(10, days=5))
+        call = make.call(where, who, make.at(10, days=5), notify=False)
         waiting.put_on_list(
             who,
             call.topic,
@@ -199,11 +199,11 @@ def test_an_appointment_is_moved_sooner_and_one_that_fell_away_is_waited_for_no_
             actor="staff:1",
             now=NOW,
         )
-        other = make.call(where, who, make.at(15, days=6))
+        other = make.call(where, who, make.at(15, days=6), notify=False)
         waiting.put_on_list(
             who, other.topic, since=NOW, until=make.at(9, days=9), actor="staff:1", now=NOW
         )
-        plans.cancel(other, actor="staff:1", now=NOW)
+        plans.cancel(other, actor="staff:1", now=NOW, notify=False)
         call_id = call.id
     tick(app, NOW)
 

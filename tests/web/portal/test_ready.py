@@ -7,11 +7,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from scheduler.accounts.models import Role
-from scheduler.booking import notices
 from scheduler.booking.models import Appointment
 from scheduler.core.db import db
 from scheduler.jobs import readiness as job
 from scheduler.messaging.lint import telling
+from scheduler.patients.links import mint_link
 from scheduler.plans import service as plans
 from scheduler.tasks import queries as tasks
 from scheduler.treatment import readiness
@@ -39,7 +39,8 @@ def booked(keep: Keep) -> tuple[int, str, str]:
         where = course.clinic()
         june = make.patient("June", "Okafor", home_site_id=where.woburn)
         visit = course.first_infusion(june, where).infusion
-        link = notices.ready_link(visit, public_url=PUBLIC, now=make.MONDAY)["ready"]
+        secret = mint_link(visit.patient, visit.topic, expires_at=visit.ends_at, now=make.MONDAY)
+        link = f"{PUBLIC}/my/{secret}/ready"
         return visit.id, visit.public_id, link.removeprefix(PUBLIC)
 
 

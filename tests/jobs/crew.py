@@ -1,0 +1,79 @@
+"""Several workers at one outbox, each a process of its own; some fall asleep or have no fences.
+
+"ours" is the product. "unclaimed" is the control: a worker that looks what is due without taking
+it, as two cron jobs would.
+"""
+
+import multiprocessing
+import os
+import random
+from datetime import timedelta
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.sql import Select
+
+from scheduler.app import create_app
+from scheduler.core import clock
+from scheduler.core.db import db, let_go
+from scheduler.jobs import deliver
+from scheduler.jobs.deliver import Delivery, Pace
+from scheduler.messaging import outbox, queries
+from scheduler.messaging.models import Message
+from scheduler.messaging.outbox import Outgoing
+from scheduler.messaging.states import Channel, State
+from tests.jobs import mortal
+from tests.races import PRELOADED
+from tests.support import databases
+
+MOST_ROUNDS = 2_000
+
+
+def start(policy: str, url: str, provider: str) -> ForkServerProcess:
+    """Start one worker; it ends when nothing is left to do."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    worker = context.Process(target=_main, args=(policy, url, provider, databases.KEYS))
+    worker.start()
+    return worker
+
+
+def _main(policy: str, url: str, provider: str, keys: str) -> None:
+    app = create_app(databases.config(url, keys=keys))
+    sender = mortal.texts(provider)
+    with app.app_context():
+        if policy == "unclaimed":
+            _take_nothing()
+        outfit = Delivery(
+            worker=f"crew:{os.getpid()}",
+            senders={Channel.SMS: sender},
+            judge=mortal.judge,
+            after_sent=lambda message, now: None,
+            inbound_url=None,
+            clock=clock.database_now,
+            pace=Pace(0, lambda seconds: None),
+            jitter=random.Random(1),
+        )
+        for _ in range(MOST_ROUNDS):
+            deliver.run(outfit)
+            due = queries.is_due(now=clock.database_now(), channels=tuple(Channel))
+            let_go()
+            if not due:
+                break
+
+
+def _take_nothing() -> None:
+    """Look at what is due and leave it there until it was sent."""
+
+    def look(one: Select[Any], worker: str, now: Any) -> Message | None:
+        number = db.session.scalar(one)
+        return None if number is None else db.session.scalar(select(Message).filter_by(id=number))
+
+    def begin(outgoing: Outgoing, *, now: Any) -> bool:
+        message = db.session.get_one(Message, outgoing.message_id)
+        message.sending_at = now + timedelta()
+        return message.state is State.QUEUED
+
+    outbox._take = look
+    outbox.begin_sending = begin
