@@ -53,7 +53,11 @@ ACTOR = "rehearsal"
 WHY = {
     "call-tomorrow": "a day before the call",
     "visit-tomorrow": "a day before the visit",
+    "visit-prepare": "three days before the visit",
     "visit-soon": "a week before the visit",
+    "coming-up": "more than one reminder is due that day: all of them in one text",
+    "coming-up-ready": "more than one reminder is due that day: all of them in one text",
+    "dates-ready": "a change and a reminder are due that day: both in one text",
     "dates": "several dates are new or changed: all of them in one text",
     "all-cancelled": "everything was called off",
     "invite": "the calendar does not have it as it stands",
@@ -66,6 +70,7 @@ BY_ENDING = {
     "moved": "the patient knows another time",
     "cancelled": "the patient thinks it stands",
     "reinstated": "the patient thinks it is off",
+    "closed": "the site is closed then, and there is no new time yet",
 }
 
 

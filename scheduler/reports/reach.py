@@ -67,7 +67,7 @@ def coming(*, now: datetime) -> list[Appointment]:
 
 
 def of(appointments: Sequence[Appointment]) -> Mapping[int, Reach]:
-    """Return the reach of each visit by its id, in two questions for all of them."""
+    """Return the reach of each visit by its id, in three questions for all of them."""
     topics = {a.topic: a for a in appointments}
     patients = {f"patient:{a.patient_id}" for a in appointments}
     messages = db.session.scalars(
@@ -79,13 +79,19 @@ def of(appointments: Sequence[Appointment]) -> Mapping[int, Reach]:
         )
         .order_by(Message.id)
     ).all()
+    texts = {
+        text.id: text
+        for text in db.session.scalars(
+            select(Message).where(Message.id.in_([m.said_in_id for m in messages if m.said_in_id]))
+        )
+    }
     answers = db.session.scalars(
         select(InboundText).where(InboundText.topic.in_(topics)).order_by(InboundText.id)
     ).all()
     return {
         a.id: _reach(
             a,
-            [m for m in messages if _speaks_of(m, a)],
+            [texts.get(m.said_in_id or 0, m) for m in messages if _speaks_of(m, a)],
             [t for t in answers if t.topic == a.topic],
         )
         for a in appointments
@@ -102,6 +108,8 @@ def _speaks_of(message: Message, appointment: Appointment) -> bool:
         return not rules.differs(told, appointment)
     said_for = (message.facts.get("said") or {}).get("starts_at")
     if said_for and datetime.fromisoformat(said_for) != appointment.starts_at:
+        return False
+    if message.facts.get("sequence", appointment.sequence) != appointment.sequence:
         return False
     return message.topic == appointment.topic
 
