@@ -71,13 +71,16 @@ class Day:
 
         What goes alone takes the place of today's as well; all else is said together with them.
         """
+        urgent = rules.more_urgent_than(purpose)
+        if purpose is Purpose.ALONE:  # an offer cannot wait; news within a day waits for no cap
+            urgent -= rules.CHANGES
         planned = db.session.scalars(
             select(Message.send_after).where(
                 Message.patient_id == patient_id,
                 Message.channel == Channel.SMS,
                 Message.state == State.QUEUED,
                 Message.is_reply.is_(False),
-                Message.template.in_(rules.more_urgent_than(purpose)),
+                Message.template.in_(urgent),
                 Message.send_after >= (self.now if purpose is Purpose.ALONE else self.ends),
                 Message.send_after < self.now + rules.WEEK,
             )

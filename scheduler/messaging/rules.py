@@ -122,6 +122,7 @@ PURPOSES: Mapping[str, Purpose] = {
     "visit-prepare": Purpose.READINESS,
     "visit-soon": Purpose.AHEAD,
 }
+CHANGES = frozenset(name for name, purpose in PURPOSES.items() if purpose is Purpose.CHANGE)
 #: What is due on one day is said in one text; these are templates by purpose.
 RIDING = frozenset(PURPOSES)
 
