@@ -56,6 +56,7 @@ def clinic_at_noon(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> N
         make.person(woburn, "Ines Roy", skills=("calls", "chats"))
         make.person(woburn, "Rosa Lima", skills=("nurse",), lanes=3)
         clinic.choose(woburn, "desk_change_delay_minutes", UNDO_S / 60, actor="operator", now=now)
+        clinic.choose(woburn, "texts_a_day", 2, actor="operator", now=now)  # ten days in one
         amara = accounts.add_staff(
             username="amara",
             name="Dr. Amara Obi",
