@@ -1,5 +1,6 @@
 """What every test may ask for. The clock stands at one Monday and never moves by itself."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -70,12 +71,25 @@ LONG = ("journeys", "browser", "races", "jobs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long ones first, in the order of LONG; all else keeps its place."""
+    """Put the long ones first in the share that each worker begins with; all else keeps its place.
+
+    Each worker begins with one stretch of the list and helps the others when it is through.
+    """
 
     def place(item: pytest.Item) -> int:
         return next((n for n, folder in enumerate(LONG) if folder in item.path.parts), len(LONG))
 
-    items.sort(key=place)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = sorted((item for item in items if place(item) < len(LONG)), key=place)
+    rest = [item for item in items if place(item) == len(LONG)]
+    share = -(-len(items) // workers)
+    dealt: list[pytest.Item] = []
+    for number in range(workers):
+        dealt += long[number::workers]
+        room = share * (number + 1) - len(dealt) if number + 1 < workers else len(rest)
+        dealt += rest[:room]
+        del rest[:room]
+    items[:] = dealt
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Run the whole suite and close with one line that counts it.
 
-One worker more than there are cores takes the next test as it comes free, the long ones first:
-those wait for servers and browsers most of their time. What is marked `prove` is left to
+One worker more than there are cores takes tests as it comes free, the long ones first: those
+wait for servers and browsers most of their time. What is marked `prove` is left to
 `make prove`. Arguments (`make test ARGS="-k words"`) go to pytest.
 """
 
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     environment = os.environ | {"CHROMIUM": str(browser), "PYTHONUNBUFFERED": "1"}
     workers = str(min(MOST_WORKERS, (os.cpu_count() or 1) + 1))
     returned, counts = _pytest(
-        ["-n", workers, "--dist", "load", "--maxschedchunk", "1", "-m", "not prove", *arguments],
+        ["-n", workers, "--dist", "worksteal", "-m", "not prove", *arguments],
         environment,
     )
     ran = counts["passed"] + counts["failed"]

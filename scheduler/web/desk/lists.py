@@ -18,12 +18,15 @@ from scheduler.reports import board as boards
 from scheduler.reports import lists, reach, unreached
 from scheduler.tasks import service as tasks
 from scheduler.web import login
-from scheduler.web.desk import looks
+from scheduler.web.desk import looks, signing
 from scheduler.web.desk.rooms import back, say
 from scheduler.web.fields import read_number
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_lists", __name__, url_prefix="/desk")
+
+#: How long the words about what came of a task may be.
+LONGEST = 200
 
 
 @bp.get("/to-call")
@@ -113,10 +116,10 @@ def show_tasks() -> ResponseReturnValue:
 @requires(Act.ANSWER)
 def close(task_id: int) -> ResponseReturnValue:
     """Close a task with what came of it."""
-    outcome = request.form.get("outcome", "").strip()[:200]
+    outcome = request.form.get("outcome", "").strip()
     version = read_number(request.form.get("version"))
     try:
-        if not outcome:
+        if not signing.words_of("outcome", LONGEST):
             raise Invalid("Say in a few words what came of it.")
         if version is None:
             raise Invalid("Please open the list again.")

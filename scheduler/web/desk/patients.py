@@ -72,6 +72,20 @@ SPOKEN_WORDING = (
 HOW_AGREED = {"phone": "by phone", "paper": "on paper", "desk": "at the desk"}
 
 
+#: The clocks people live by who come to the clinics; no text is sent in the night of theirs.
+CLOCKS = {
+    "": "As at their clinic",
+    "America/New_York": "Eastern",
+    "America/Chicago": "Central",
+    "America/Denver": "Mountain",
+    "America/Phoenix": "Arizona",
+    "America/Los_Angeles": "Pacific",
+    "America/Anchorage": "Alaska",
+    "Pacific/Honolulu": "Hawaii",
+    "America/Puerto_Rico": "Puerto Rico",
+}
+
+
 class ContactForm(Form):
     """How somebody may be reached, and what they like to be called."""
 
@@ -85,6 +99,9 @@ class ContactForm(Form):
     shares_phone = BooleanField("Others read this phone")
     email = EmailField("E-mail", [Optional()], filters=[tidy_line])
     language = SelectField("Language", choices=[option(k, v) for k, v in LANGUAGES.items()])
+    zone_name = SelectField(
+        "Their clock", choices=[option(k, v) for k, v in CLOCKS.items()], default=""
+    )
 
     def validate_email(self, field: Field) -> None:
         """Refuse what is no address, or two."""
@@ -151,6 +168,7 @@ def edit(public_id: str) -> ResponseReturnValue:
         shares_phone=patient.shares_phone,
         email=patient.email,
         language=patient.language,
+        zone_name=patient.zone_name or "",
     )
     return _edit_page(public_id, form)
 
@@ -176,6 +194,7 @@ def keep(public_id: str) -> ResponseReturnValue:
                     "shares_phone": bool(form.shares_phone.data),
                     "email": (form.email.data or "").strip() or None,
                     "language": form.language.data,
+                    "zone_name": form.zone_name.data or None,
                 },
                 version=_version(),
                 actor=login.me().actor,

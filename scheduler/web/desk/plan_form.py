@@ -21,9 +21,13 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def read_whys() -> dict[int, str]:
-    """Return, for visits the page had no date for, the reason it gave."""
+    """Return, for visits the page had no date for, the reason it gave.
+
+    Raises:
+        Invalid: one is too long to be kept.
+    """
     return {
-        int(name[3:]): request.form[name].strip()[:300]
+        int(name[3:]): signing.words_of(name, 300)
         for name in request.form
         if re.fullmatch(r"why\d{1,3}", name) and request.form[name].strip()
     }

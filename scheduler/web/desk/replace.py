@@ -17,7 +17,7 @@ from scheduler.plans import disruption, rules
 from scheduler.plans import service as plans
 from scheduler.plans.scheduling import Choice
 from scheduler.web import login
-from scheduler.web.desk import looks, plan_form
+from scheduler.web.desk import looks, plan_form, signing
 from scheduler.web.desk.rooms import say
 from scheduler.web.fields import read_number
 from scheduler.web.guards import requires
@@ -26,6 +26,8 @@ bp = Blueprint("desk_replace", __name__, url_prefix="/desk/to-re-place")
 
 #: For so many of the list it is looked up who could take over; the others have it on their turn.
 LOOKED_UP = 30
+#: How long a reason for leaving somebody where they are may be.
+LONGEST = 200
 
 
 @bp.get("", strict_slashes=False)
@@ -42,7 +44,7 @@ def keep(public_id: str) -> ResponseReturnValue:
         with transaction():
             withdrawal.keep(
                 book.by_public_id(public_id),
-                request.form.get("reason", "")[:200],
+                signing.words_of("reason", LONGEST),
                 version=_version(),
                 actor=login.me().actor,
                 now=clock.now(),

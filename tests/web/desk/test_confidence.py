@@ -41,6 +41,7 @@ def test_a_number_given_in_confidence_is_the_only_one_used_and_a_shared_phone_le
     wrong = send(client, f"{page}/edit", private_mobile="555-01", shares_phone="y", **form)
     assert wrong.status_code == 422
     assert 'value="555-01"' in wrong.text
+    form |= {"zone_name": "Pacific/Honolulu"}
     kept = send(client, f"{page}/edit", private_mobile="781 555 0122", shares_phone="y", **form)
     assert kept.status_code == 303
     shown = client.get(page).text
@@ -52,6 +53,8 @@ def test_a_number_given_in_confidence_is_the_only_one_used_and_a_shared_phone_le
     send(client, f"{page}/consent", answer="yes", how="phone")
     with keep():
         patient = db.session.scalars(select(Patient)).one()
+        assert patient.zone_name == "Pacific/Honolulu"
+        patient.zone_name = None  # it is night there
         assert [p.id for p in db.session.scalars(select(Patient).where(consent.textable()))]
         queue(patient, NOW, topic=topic, facts={"zone": FACTS["zone"]})
 
