@@ -7,7 +7,7 @@ make bench ARGS="search rush"     parts of it, printed only
 import sys
 import time
 
-from benchmarks import bookings, growth, inprocess, page, rush, search
+from benchmarks import bookings, growth, inprocess, page, rush, search, texts
 
 PARTS = {
     "search": search.run,
@@ -15,6 +15,7 @@ PARTS = {
     "bookings": bookings.run,
     "inprocess": inprocess.run,
     "growth": growth.run,
+    "texts": texts.run,
 }
 
 
