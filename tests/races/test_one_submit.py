@@ -32,7 +32,7 @@ def served(app: Flask, database_url: str, tmp_path: Path) -> Iterator[Served]:
 def guest(served: Served, turn: int) -> Guest:
     """Somebody who has filled in the form and not sent it."""
     found = Guest(served)
-    answer = found.choose(portal.at(9 + turn % 8, 15 * (turn // 8)))
+    answer = found.choose(portal.at(9 + turn % 8, 15 * (turn // 8 % 4), days=3 + turn // 32))
     assert answer.status == 303, answer.words
     return found
 
