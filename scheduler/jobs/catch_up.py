@@ -4,6 +4,7 @@ The provider calls us once; when we are down it only writes an error to its own 
 still has the text, and one that we have already is not taken in again.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,6 +13,8 @@ from scheduler.core.db import let_go, transaction
 from scheduler.jobs import answer
 from scheduler.messaging import queries
 from scheduler.messaging.senders.outcomes import Unreachable
+
+log = logging.getLogger(__name__)
 
 LOOK_BACK = timedelta(days=3)
 #: The hook comes first: what is younger than this may be on its way in.
@@ -37,9 +40,13 @@ def run(provider: Remembers, *, now: datetime) -> int:
     for reference, number, body, came_at in texts:
         if reference in known or came_at > now - LEAVE_TO_THE_HOOK:
             continue
-        with transaction():
-            came = answer.take_in(
-                provider_ref=reference, number=number, body=body, came_at=came_at, now=now
-            )
+        try:
+            with transaction():
+                came = answer.take_in(
+                    provider_ref=reference, number=number, body=body, came_at=came_at, now=now
+                )
+        except Exception as trouble:  # those behind it must not wait: one may be a STOP
+            log.error("text %s was not taken in: %s", reference, type(trouble).__name__)
+            continue
         missed += came is not None
     return missed

@@ -13,7 +13,7 @@ from scheduler.booking import merging, overruns, queries, soft
 from scheduler.booking import service as booking
 from scheduler.booking.allocation import everything_at, lock
 from scheduler.booking.errors import NoAuthority
-from scheduler.booking.models import Appointment, Authority
+from scheduler.booking.models import Appointment, Authority, Status
 from scheduler.booking.offers import Audience
 from scheduler.booking.soft import Excuse
 from scheduler.clinic import supply as clinic_supply
@@ -519,7 +519,9 @@ def record_call(
 def confirm_by_text(topic: str, *, actor: str, now: datetime) -> Appointment | None:
     """Confirm the appointment a text answered; None when it cannot be confirmed any more."""
     appointment = queries.by_topic(topic)
-    if appointment is None or not appointment.is_live or appointment.starts_at <= now:
+    if appointment is None or appointment.starts_at <= now:
+        return None
+    if appointment.status is not Status.BOOKED:  # who is here already has nothing to confirm
         return None
     return booking.confirm(appointment, actor=actor, now=now)
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from scheduler.booking.models import Appointment
+from scheduler.booking import service as booking
+from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import service as clinic
 from scheduler.core.db import db
-from scheduler.jobs import deliver
+from scheduler.jobs import catch_up, deliver
 from scheduler.messaging import consent, queries
 from scheduler.messaging.models import DeliveryReport, InboundText, Message
 from scheduler.messaging.states import State
@@ -94,6 +96,37 @@ def test_a_one_confirms_and_is_answered(
         "Emerge Wellness: thank you. You are confirmed for Tue, Mar 3, 10:45 AM."
         " Questions? Call (781) 555-0100."
     )
+
+
+def test_a_one_from_somebody_who_is_here_already_is_kept_for_a_person(
+    app: Flask, client: FlaskClient, keep: Keep, asked: int, clock: StoppedClock
+) -> None:
+    with keep():
+        booking.arrive(db.session.get_one(Appointment, asked), actor="staff:1", now=clock())
+
+    assert text(client, "1").status_code == 200
+
+    [appointment] = read(app, sa.select(Appointment))
+    assert (appointment.status, appointment.confirmed_at) == (Status.ARRIVED, None)
+    assert [row.body for row in read(app, sa.select(InboundText))] == ["1"]
+    assert [task.kind for task in read(app, sa.select(Task))] == ["unclear-text"]
+
+
+def test_one_text_that_cannot_be_taken_in_keeps_no_stop_behind_it_waiting(
+    app: Flask, keep: Keep, asked: int, clock: StoppedClock
+) -> None:
+    class Kept:
+        def came_in(self, since: datetime) -> list[tuple[str, str, str, datetime]]:
+            at = clock() - timedelta(minutes=5)
+            broken: Any = None  # the provider named no number
+            return [("SM1", broken, "1", at), ("SM2", NUMBER, "STOP", at)]
+
+    with app.app_context():
+        assert catch_up.run(Kept(), now=clock()) == 1
+
+    with keep():
+        [patient] = db.session.scalars(sa.select(Patient)).all()
+        assert consent.standing(patient).word is consent.Word.REVOKED
 
 
 def test_a_picture_without_a_word_is_a_text_for_a_person(
