@@ -9,6 +9,7 @@ from flask.testing import FlaskCliRunner
 
 from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment
+from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.patients.models import Patient
 from scheduler.waitlist import service as waitlist
@@ -76,6 +77,26 @@ def test_a_call_is_rehearsed_from_its_confirmation_to_the_day_and_nothing_is_cha
     nobody = runner.invoke(args=["rehearse", "--patient", "R-18"])
     assert nobody.exit_code == 1
     assert "Nobody has that" in nobody.output
+
+
+def test_an_offer_made_while_nothing_else_is_due_is_shown(
+    app: Flask, keep: Keep, runner: FlaskCliRunner, clock: StoppedClock
+) -> None:
+    with keep():
+        make.clinic_day()
+        waitlist.add(
+            kit.ana(NOW, mrn="R-17"),
+            ServiceCode.CALL,
+            since=make.at(9, days=3),
+            until=make.at(9, 30, days=3),
+            actor="staff:1",
+            now=NOW,
+        )
+
+    done = runner.invoke(args=["rehearse", "--patient", "R-17", "--days", "1", "--json"])
+
+    assert done.exit_code == 0, done.output
+    assert {one["name"] for one in json.loads(done.output)["sent"]} == {"call-offer"}
 
 
 def test_a_plan_is_booked_on_the_copy_and_told_in_one_text(
