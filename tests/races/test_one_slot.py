@@ -95,11 +95,13 @@ def test_one_of_thirty_two_is_booked_and_none_deadlocks(
 def test_with_only_the_lock_off_the_database_still_refuses(
     app: Flask, database_url: str, crowd: tuple[int, list[int]]
 ) -> None:
+    """Without the lock those who wait for each other on PostgreSQL may all be turned away."""
     (race,) = run(database_url, crowd, lock_off=True)
 
     print(race.line(f"{kind(database_url)}, lock off"))
     assert overlaps(app) == 0
-    assert booked(app) == race.counts["booked"] == 1
+    assert booked(app) == race.counts["booked"] <= 1
+    assert race.counts.total() == PROCESSES
 
 
 def test_with_lock_and_constraint_off_the_race_is_lost(
