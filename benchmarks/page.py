@@ -12,7 +12,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import psycopg
-import sqlalchemy as sa
 
 from tests.support import postgres
 
@@ -123,6 +122,5 @@ def _processor() -> str:
 
 
 def _postgresql() -> str:
-    address = sa.make_url(postgres.server().admin_url).set(drivername="postgresql")
-    with psycopg.connect(address.render_as_string(False)) as connection:
+    with psycopg.connect(postgres.dsn(postgres.server().admin_url)) as connection:
         return str(connection.info.parameter_status("server_version")).split()[0]

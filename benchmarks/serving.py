@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psutil
 import psycopg
-import sqlalchemy as sa
 from flask import Flask
 
 from scheduler.app import create_app
@@ -45,8 +44,7 @@ def database(kind: str) -> Iterator[str]:
 
 
 def _make_durable(admin_url: str) -> None:
-    address = sa.make_url(admin_url).set(drivername="postgresql")
-    with psycopg.connect(address.render_as_string(False), autocommit=True) as connection:
+    with psycopg.connect(postgres.dsn(admin_url), autocommit=True) as connection:
         for setting in DURABLE:
             connection.execute(f"ALTER SYSTEM SET {setting}")  # type: ignore[arg-type]
         connection.execute("SELECT pg_reload_conf()")

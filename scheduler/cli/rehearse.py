@@ -39,7 +39,7 @@ from scheduler.patients.models import Patient
 from scheduler.plans import safety, scheduling
 from scheduler.plans.models import VisitState
 from scheduler.plans.scheduling import Choice
-from scheduler.waitlist import offers as waitlist
+from scheduler.waitlist import service as waitlist
 
 #: How often the jobs run; between two turns also whenever a message falls due.
 TURN = timedelta(hours=2)
@@ -322,7 +322,7 @@ def _told(one: Sent) -> dict[str, Any]:
 
 def _about(topic: str) -> str | None:
     appointment = book.by_topic(topic.replace("invite:", "appointment:"))
-    offer = waitlist.by_topic(topic)
+    offer = waitlist.offer_of(topic)
     if appointment is not None:
         service = clinic_supply.current().services[appointment.service_code].name
         at = texts.when(appointment.starts_at, appointment.site.zone, "en")

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import SiteSupply
-from scheduler.core.db import db
 from scheduler.messaging import consent, rules
 from scheduler.messaging.day import has_room
 from scheduler.messaging.outbox import Word
@@ -12,6 +11,7 @@ from scheduler.messaging.rules import Drop, MessageView, Send, Verdict
 from scheduler.messaging.states import Channel
 from scheduler.patients.links import mint_link
 from scheduler.patients.models import Patient
+from scheduler.waitlist import service
 from scheduler.waitlist.errors import NotToBeTexted
 from scheduler.waitlist.models import OfferState, WaitlistOffer
 
@@ -61,8 +61,7 @@ def word(offer: WaitlistOffer, *, now: datetime) -> Word:
 
 def judge(message: MessageView, *, public_url: str, now: datetime) -> Verdict:
     """Say whether an offer still stands, in the claiming transaction."""
-    number = message.topic.partition(":")[2]
-    offer = db.session.get(WaitlistOffer, int(number)) if number.isdigit() else None
+    offer = service.offer_of(message.topic)
     if offer is None or offer.state is not OfferState.OPEN or offer.expires_at <= now:
         return Drop("the offer no longer stands")
     token = mint_link(

@@ -205,14 +205,6 @@ def lapse(offer_id: int, *, actor: str, now: datetime) -> bool:
     return True
 
 
-def by_topic(topic: str) -> WaitlistOffer | None:
-    """Return the offer a topic names ("offer:42"), or None."""
-    kind, _, number = topic.partition(":")
-    if kind != "offer" or not number.isdigit():
-        return None
-    return db.session.get(WaitlistOffer, int(number))
-
-
 def open_of(entry_id: int) -> WaitlistOffer | None:
     """Return the offer a wish has now, or None."""
     return db.session.scalar(

@@ -13,7 +13,7 @@ from scheduler.core.errors import Invalid, NotFound
 from scheduler.core.timespan import PartOfDay
 from scheduler.patients.models import Patient
 from scheduler.waitlist import rules
-from scheduler.waitlist.models import WaitlistEntry
+from scheduler.waitlist.models import WaitlistEntry, WaitlistOffer
 from scheduler.waitlist.rules import Fit
 
 
@@ -113,6 +113,14 @@ def find(entry_id: int) -> WaitlistEntry:
     if entry is None:
         raise NotFound("We cannot find that on the waitlist.")
     return entry
+
+
+def offer_of(topic: str) -> WaitlistOffer | None:
+    """Return the offer a topic names ("offer:42"), or None."""
+    kind, _, number = topic.partition(":")
+    if kind != "offer" or not number.isdigit():
+        return None
+    return db.session.get(WaitlistOffer, int(number))
 
 
 def waiting(*, now: datetime) -> list[WaitlistEntry]:

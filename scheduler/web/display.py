@@ -11,6 +11,17 @@ from flask_babel import get_locale, ngettext
 
 from scheduler.core.phone import shown
 
+#: What the clocks that sites may live by are called.
+ZONES = {
+    "America/New_York": "Eastern",
+    "America/Chicago": "Central",
+    "America/Denver": "Mountain",
+    "America/Phoenix": "Arizona",
+    "America/Los_Angeles": "Pacific",
+    "America/Anchorage": "Alaska",
+    "Pacific/Honolulu": "Hawaii",
+}
+
 
 def _locale() -> Locale:
     return get_locale() or Locale("en")

@@ -26,7 +26,7 @@ from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.core.errors import Forbidden
 from scheduler.patients.links import open_link
-from scheduler.waitlist import offers as waitlist_offers
+from scheduler.waitlist import service as waitlist
 from scheduler.web import i18n, kept, login, visitor
 from scheduler.web.errors import answer
 
@@ -76,7 +76,7 @@ def offer_link() -> ResponseReturnValue | None:
     now = clock.now()
     token = visitor.visit_token(now=now)
     link = open_link(token, now=now) if token else None
-    offer = waitlist_offers.by_topic(link.topic) if link else None
+    offer = waitlist.offer_of(link.topic) if link else None
     if offer is None:
         return render_template("portal/gone.html"), 404
     if not request.cookies.get(i18n.COOKIE):

@@ -16,6 +16,7 @@ from scheduler.app import create_app
 from scheduler.cli import schema
 from scheduler.core.db import db
 from scheduler.core.sealed import new_key
+from tests.support import postgres
 
 KEYS = new_key("test")
 #: Where SQLite files of tests lie: in memory when the system offers that, for each commit flushes.
@@ -121,8 +122,7 @@ class PostgresTemplate:
         return True
 
     def _dsn(self, name: str) -> str:
-        url = self.server.set(database=name, drivername="postgresql")
-        return url.render_as_string(hide_password=False)
+        return postgres.dsn(self.server.set(database=name))
 
     def _url(self, name: str) -> str:
         return self.server.set(database=name).render_as_string(hide_password=False)

@@ -33,7 +33,7 @@ from pathlib import Path
 import psutil
 import psycopg
 from psycopg import sql
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 ROOT = Path(__file__).resolve().parents[2]
 # Nothing here must survive a crash of the machine, and races bring many connections.
@@ -105,11 +105,14 @@ class Server:
             built.touch()
 
     def _run(self, statement: sql.Composed) -> None:
-        plain = make_url(self.admin_url).set(drivername="postgresql")
-        with psycopg.connect(
-            plain.render_as_string(hide_password=False), autocommit=True
-        ) as connection:
+        with psycopg.connect(dsn(self.admin_url), autocommit=True) as connection:
             connection.execute(statement)
+
+
+def dsn(address: str | URL) -> str:
+    """Return an address as psycopg takes it, without a driver's name."""
+    plain = make_url(address).set(drivername="postgresql")
+    return plain.render_as_string(hide_password=False)
 
 
 @cache

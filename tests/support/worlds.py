@@ -11,6 +11,8 @@ from pathlib import Path
 import psycopg
 import sqlalchemy as sa
 
+from tests.support import postgres
+
 _TABLES = (
     "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
     " WHERE nspname = 'public' AND relkind = 'r' AND relname <> 'alembic_version'"
@@ -35,7 +37,7 @@ def save(url: str) -> World:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         return World(file=file.read_bytes())
-    with psycopg.connect(_dsn(address)) as server:
+    with psycopg.connect(postgres.dsn(address)) as server:
         tables = [name for (name,) in server.execute(_TABLES).fetchall()]
         copied = [(name, _copied(server, name)) for name in tables]
         sequences = server.execute(
@@ -62,7 +64,7 @@ def lay_out(url: str, world: World, over: World | None) -> None:
             file.with_name(file.name + end).unlink(missing_ok=True)
         file.write_bytes(world.file)
         return
-    with psycopg.connect(_dsn(address)) as server:
+    with psycopg.connect(postgres.dsn(address)) as server:
         # Triggers and keys rest meanwhile: each row has met them once.
         server.execute("SET session_replication_role = replica")
         for name in {"supply_version", *(name for name, _ in (over.rows if over else ()))}:
@@ -83,7 +85,3 @@ def _copied(server: psycopg.Connection[tuple[object, ...]], table: str) -> bytes
     out = psycopg.sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(psycopg.sql.Identifier(table))
     with server.cursor().copy(out) as copy:
         return b"".join(bytes(part) for part in copy)
-
-
-def _dsn(address: sa.URL) -> str:
-    return address.set(drivername="postgresql").render_as_string(hide_password=False)

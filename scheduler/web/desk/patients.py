@@ -29,7 +29,7 @@ from scheduler.reports import course
 from scheduler.web import login
 from scheduler.web.desk import looks
 from scheduler.web.desk.rooms import say
-from scheduler.web.display import full_date
+from scheduler.web.display import ZONES, full_date
 from scheduler.web.fields import Form, MobileField, option, read_number, tidy_line
 from scheduler.web.guards import insist, requires
 from scheduler.web.i18n import LANGUAGES
@@ -75,13 +75,7 @@ HOW_AGREED = {"phone": "by phone", "paper": "on paper", "desk": "at the desk"}
 #: The clocks people live by who come to the clinics; no text is sent in the night of theirs.
 CLOCKS = {
     "": "As at their clinic",
-    "America/New_York": "Eastern",
-    "America/Chicago": "Central",
-    "America/Denver": "Mountain",
-    "America/Phoenix": "Arizona",
-    "America/Los_Angeles": "Pacific",
-    "America/Anchorage": "Alaska",
-    "Pacific/Honolulu": "Hawaii",
+    **ZONES,
     "America/Puerto_Rico": "Puerto Rico",
 }
 

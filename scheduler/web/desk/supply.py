@@ -29,20 +29,12 @@ from scheduler.web import login
 from scheduler.web.desk import looks, refusals
 from scheduler.web.desk.rooms import say
 from scheduler.web.desk.supply_flow import carry_out, typed_mark
+from scheduler.web.display import ZONES
 from scheduler.web.fields import DayField, Form, MobileField, WholeField, option, tidy_line
 
 bp = Blueprint("desk_supply", __name__, url_prefix="/desk/supply")
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-ZONES = {
-    "America/New_York": "Eastern",
-    "America/Chicago": "Central",
-    "America/Denver": "Mountain",
-    "America/Phoenix": "Arizona",
-    "America/Los_Angeles": "Pacific",
-    "America/Anchorage": "Alaska",
-    "Pacific/Honolulu": "Hawaii",
-}
 
 
 class Ticks(SelectMultipleField):

@@ -10,11 +10,9 @@ from scheduler.booking.models import Appointment, Status
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Stale
-from scheduler.patients.links import open_link
 from scheduler.treatment import readiness
 from scheduler.treatment.errors import NotInOrder
-from scheduler.web import visitor
-from scheduler.web.portal.visit import visit
+from scheduler.web.portal.visit import go_on, visit
 from scheduler.web.ready_form import ReadyForm, hours
 
 
@@ -25,12 +23,7 @@ def join(bp: Blueprint) -> None:
 
 def exchange(token: str) -> ResponseReturnValue:
     """Take the link's secret and go on to the questions, under an address without it."""
-    now = clock.now()
-    link = open_link(token, now=now)
-    if link is None or not link.topic.startswith("appointment:"):
-        return render_template("portal/gone.html"), 404
-    visitor.open_visit(token, is_booker=False, now=now)
-    return redirect(url_for("visit.ready"), code=303)
+    return go_on(token, {"appointment": "visit.ready"})
 
 
 @visit.get("/my/visit/ready")

@@ -1,5 +1,6 @@
 """A patient's own appointment, reached by a private link: see it, move it, call it off."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
@@ -38,9 +39,14 @@ def join(bp: Blueprint) -> None:
 
 def exchange(token: str) -> ResponseReturnValue:
     """Take a private link's secret and go on under an address without it. Changes no data."""
+    return go_on(token, _PAGES)
+
+
+def go_on(token: str, pages: Mapping[str, str]) -> ResponseReturnValue:
+    """Trade a link for a cookie and go to the page for its kind of topic."""
     now = clock.now()
     link = open_link(token, now=now)
-    page = _PAGES.get(link.topic.partition(":")[0]) if link else None
+    page = pages.get(link.topic.partition(":")[0]) if link else None
     if page is None:
         return render_template("portal/gone.html"), 404
     visitor.open_visit(token, is_booker=False, now=now)

@@ -4,10 +4,8 @@ from flask import Blueprint, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from scheduler.core import clock
-from scheduler.patients.links import open_link
 from scheduler.reports import way_home as reports
-from scheduler.web import visitor
-from scheduler.web.portal.visit import visit
+from scheduler.web.portal.visit import go_on, visit
 
 
 def join(bp: Blueprint) -> None:
@@ -17,12 +15,7 @@ def join(bp: Blueprint) -> None:
 
 def exchange(token: str) -> ResponseReturnValue:
     """Take the link's secret and go on to the words, under an address without it."""
-    now = clock.now()
-    link = open_link(token, now=now)
-    if link is None or not link.topic.startswith("appointment:"):
-        return render_template("portal/gone.html"), 404
-    visitor.open_visit(token, is_booker=False, now=now)
-    return redirect(url_for("visit.way_home"), code=303)
+    return go_on(token, {"appointment": "visit.way_home"})
 
 
 @visit.get("/my/visit/home")
