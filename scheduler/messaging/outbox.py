@@ -331,11 +331,28 @@ def _prepare(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
     patient = db.session.get(Patient, message.patient_id) if message.patient_id else None
     refused = _reach(message, patient, now)
     if refused is not None:
-        _settle(message, refused, now)
+        _settle(message, _known_by_now(message, refused, judge), now)
         return None
     if patient is None or not _is_counted(message):
         return _say([message], judge, now)
     return _say_of_the_day(message, Day.of(message, patient, now), judge)
+
+
+def _known_by_now(message: Message, refused: Verdict, judge: Judge) -> Verdict:
+    """Return the judge's word where a change would expire overnight that need not be said at all.
+
+    Else a person would be asked to tell somebody what they know. What the judge wrote is undone.
+    """
+    if message.template not in rules.CHANGES or not isinstance(refused, Wait):
+        return refused
+    if refused.until < message.expires_at:
+        return refused
+    asking = db.session.begin_nested()
+    try:
+        verdict = judge(_view(message))
+    finally:
+        asking.rollback()
+    return verdict if isinstance(verdict, Drop) else refused
 
 
 def _is_counted(message: Message) -> bool:
@@ -597,12 +614,14 @@ def _settle(message: Message, verdict: Verdict, now: datetime) -> None:
     if isinstance(verdict, Wait):
         if verdict.until >= message.expires_at:
             _end(message, State.EXPIRED, "its time passes before it may go", now)
+            _ask_if_unsaid(message, now)
             return
         message.state = State.QUEUED
         message.send_after = verdict.until
         message.claimed_by = message.lease_until = None
     elif isinstance(verdict, Drop):
         _end(message, verdict.state, verdict.reason, now)
+        _ask_if_unsaid(message, now)
 
 
 def _set_aside(message: Message, reason: str, now: datetime) -> None:
@@ -865,15 +884,16 @@ def expire_old(*, now: datetime, limit: int = 500) -> int:
         .with_for_update(skip_locked=True)
         .cte("old")
     )
-    return len(
-        db.session.scalars(
-            update(Message)
-            .where(Message.id.in_(select(old.c.id)))
-            .values(state=State.EXPIRED, settled_at=now, error_text="its time has passed")
-            .returning(Message.id)
-            .execution_options(synchronize_session=False)
-        ).all()
-    )
+    expired = db.session.scalars(
+        update(Message)
+        .where(Message.id.in_(select(old.c.id)))
+        .values(state=State.EXPIRED, settled_at=now, error_text="its time has passed")
+        .returning(Message)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    ).all()
+    for message in expired:
+        _ask_if_unsaid(message, now)
+    return len(expired)
 
 
 def stop_texts(reason: str, *, now: datetime) -> None:
@@ -975,6 +995,19 @@ def _again(message: Message, at: datetime, now: datetime) -> None:
 def _fail(message: Message, reason: str, now: datetime) -> None:
     _end(message, State.FAILED, reason, now)
     _ask_a_person(message, now)
+
+
+def _ask_if_unsaid(message: Message, now: datetime) -> None:
+    """Ask a person when a change will not be said: its patient would go by what they were told."""
+    if message.state is State.EXPIRED:
+        is_change = message.template in rules.CHANGES
+    else:  # without consent: what the patient did themselves they know
+        is_change = message.state is State.SUPPRESSED and _purpose(message) is Purpose.CHANGE
+    if not is_change:
+        return
+    patient = db.session.get(Patient, message.patient_id) if message.patient_id else None
+    if patient is not None and not patient.is_deceased:
+        _ask_a_person(message, now)
 
 
 def _ask_a_person(message: Message, now: datetime) -> None:

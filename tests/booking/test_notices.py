@@ -1,6 +1,7 @@
 """What patients are told of their appointments: by rule, by difference, in one text a day."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,10 +15,12 @@ from scheduler.clinic import service as clinic
 from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db, transaction
 from scheduler.jobs import deliver
+from scheduler.messaging import outbox
 from scheduler.messaging.models import Message
 from scheduler.messaging.rules import MessageView, Verdict
 from scheduler.messaging.states import Channel, State
 from scheduler.patients.models import Patient
+from scheduler.tasks.models import Task
 from scheduler.treatment import readiness
 from tests import make
 from tests.conftest import NOW, StoppedClock
@@ -170,3 +173,34 @@ def test_every_service_has_its_rules() -> None:
     assert set(notices.RULES) == set(ServiceCode)
     for rule in notices.RULES.values():
         assert all(r.days_before > 0 and r.holds < timedelta(days=7) for r in rule.reminders)
+
+
+def test_what_is_called_off_in_the_evening_for_the_early_morning_is_for_a_person(
+    world: tuple[Site, Patient], phone: Phone
+) -> None:
+    known, unseen = visit(world, 4, 8, notify=False), visit(world, 9, 8, notify=False)
+    phone.clock.set(make.at(21, 10, days=1))
+
+    def act(number: int, verb: Callable[..., object]) -> None:
+        with transaction():
+            appointment = db.session.get_one(Appointment, number)
+            verb(appointment, version=appointment.version, actor="staff:1", now=phone.clock())
+
+    def asked() -> list[Task]:
+        return list(db.session.scalars(sa.select(Task).where(Task.kind == "not-sent")))
+
+    act(known, booking.cancel)
+    act(known, booking.reinstate)
+    assert phone.texts() == []
+    assert asked() == []  # they know it as it stands
+
+    act(known, booking.cancel)
+    assert phone.texts() == []
+    assert [task.patient_id for task in asked()] == [world[1].id]
+
+    phone.clock.set(make.at(21, 10, days=6))
+    act(unseen, booking.cancel)
+    phone.clock.set(make.at(9, days=7))  # no worker was alive that night
+    with transaction():
+        outbox.expire_old(now=phone.clock())
+    assert len(asked()) == 2
