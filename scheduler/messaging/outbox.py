@@ -963,7 +963,16 @@ def _once_more(message: Message, at: datetime, now: datetime) -> dict[str, Any]:
 
 
 def _heard_elsewhere(message: Message, now: datetime) -> None:
-    """The provider knows of a stop that we did not: write it down as if it had been said to us."""
+    """The provider knows of a stop that we did not: write it down as if it had been said to us.
+
+    What the text was to say, and what rode along, a person has to say.
+    """
+    db.session.execute(
+        update(Message)
+        .where(Message.said_in_id == message.id, Message.state == State.MERGED)
+        .values(state=State.SUPPRESSED, settled_at=now, error_text="the number said stop")
+    )
+    _ask_a_person(message, now)
     if not consent.is_stopped(message.recipient):
         consent.revoke(
             message.recipient,

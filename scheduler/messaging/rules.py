@@ -312,7 +312,7 @@ MAY_BECOME: Mapping[State, frozenset[State]] = {
     State.UNDELIVERED: frozenset({State.DELIVERED}),
     State.FAILED: frozenset({State.DELIVERED}),
     State.DELIVERED: frozenset(),
-    State.MERGED: frozenset({State.QUEUED}),
+    State.MERGED: frozenset({State.QUEUED, State.SUPPRESSED}),
     State.EXPIRED: frozenset({State.DELIVERED}),
     State.CANCELLED: frozenset({State.DELIVERED}),
     State.SUPPRESSED: frozenset({State.DELIVERED}),

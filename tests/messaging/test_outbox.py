@@ -374,6 +374,7 @@ def test_an_opt_out_known_to_the_provider_is_an_opt_out() -> None:
     assert again(message).state is State.SUPPRESSED
     assert consent.is_stopped(message.recipient)
     assert consent.standing(patient_of(message)).source == "provider"
+    assert tasks.is_open("not-sent", f"message:{message.id}")
 
 
 def test_an_unregistered_sender_stops_all_texts_until_a_person_has_looked() -> None:

@@ -278,7 +278,7 @@ class TestOneDay:
         assert states() == {first: State.QUEUED, other: State.CANCELLED}
         assert "Mar 5" not in self.run()[0]
 
-    @pytest.mark.parametrize("trouble", ["busy", "no answer", "phone off", "refused"])
+    @pytest.mark.parametrize("trouble", ["busy", "no answer", "phone off", "refused", "stop"])
     def test_what_rode_along_shares_the_fate_of_its_text(self, trouble: str) -> None:
         first = due(self.patient, "visit-tomorrow", 3, on(2, 10))
         other = due(self.patient, "visit-prepare", 5, on(2, 16))
@@ -286,12 +286,16 @@ class TestOneDay:
             "busy": Refused(Trouble.LATER, "20429", "busy"),
             "no answer": NoAnswer("ReadTimeout"),
             "refused": Refused(Trouble.NEVER, "30007", "filtered"),
+            "stop": Refused(Trouble.OPTED_OUT, "21610", "stopped"),
         }
         self.sender.answers = [answers[trouble]] if trouble in answers else []
         words = self.run()
 
         if trouble == "refused":
             assert states() == {first: State.FAILED, other: State.MERGED}
+            return
+        if trouble == "stop":
+            assert states() == {first: State.SUPPRESSED, other: State.SUPPRESSED}
             return
         if trouble == "busy":
             assert states() == {first: State.QUEUED, other: State.QUEUED}
