@@ -36,6 +36,10 @@ from scheduler.tasks import queries as tasks
 PENDING = "changed"
 
 
+#: Beside what was told by a channel: what was told before, should that turn out undelivered.
+_BEFORE = "-before"
+
+
 @dataclass(frozen=True)
 class Reminder:
     """A text some whole days before an appointment, at its own time of day."""
@@ -258,7 +262,26 @@ def after_sent(message: MessageView, *, now: datetime) -> None:
     for number, told in dict(message.facts.get("memo") or {}).items():
         appointment = db.session.get(Appointment, int(number))
         if appointment is not None:
-            appointment.told = {**(appointment.told or {}), message.channel.value: told}
+            known = appointment.told or {}
+            channel = message.channel.value
+            before = {channel + _BEFORE: known.get(channel)}
+            appointment.told = {**known, **before, channel: told}
+    db.session.flush()
+
+
+def _take_back(message: MessageView) -> None:
+    """Let each appointment know again what its patient knew before a text that was not delivered.
+
+    Where something else was told since, that stands.
+    """
+    channel = message.channel.value
+    for number, unheard in dict(message.facts.get("memo") or {}).items():
+        appointment = db.session.get(Appointment, int(number))
+        known = dict(appointment.told or {}) if appointment is not None else {}
+        if appointment is None or channel + _BEFORE not in known or known[channel] != unheard:
+            continue
+        known[channel] = known.pop(channel + _BEFORE)
+        appointment.told = known
     db.session.flush()
 
 
@@ -266,6 +289,8 @@ def _difference(message: MessageView, *, public_url: str, now: datetime) -> Verd
     patient = db.session.get(Patient, message.patient_id)
     if patient is None:
         return Drop("the person is no longer on record")
+    if message.facts.get("unheard"):
+        _take_back(message)
     changed = [
         a
         for a in _around(patient.id, now=now)

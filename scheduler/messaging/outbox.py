@@ -572,7 +572,7 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
         raise Unfit("; ".join(wrong))
     message.sent_as = template
     message.topic = verdict.topic or message.topic
-    if verdict.memo:
+    if verdict.memo or "memo" in message.facts:  # one of an earlier try holds no longer
         message.facts = {**message.facts, "memo": dict(verdict.memo)}
     said = {name: fact for name, fact in verdict.facts.items() if name != "words"}
     message.facts = {**message.facts, "said": said}
@@ -938,13 +938,17 @@ def _not_delivered(message: Message, now: datetime) -> None:
     may_again = kind in {Trouble.ONCE_MORE, Trouble.LATER} and again < message.expires_at
     if may_again and not message.dedupe_key.endswith(_NEVER_AGAIN):
         along = db.session.scalars(select(Message).where(Message.said_in_id == message.id))
-        rows = [_once_more(one, again, now) for one in (message, *along)]
+        memo = message.facts.get("memo") or {}
+        rows = [_once_more(one, again, memo, now) for one in (message, *along)]
         insert_rows(Message, rows, unless_known="dedupe_key")
         return
     _ask_a_person(message, now)
 
 
-def _once_more(message: Message, at: datetime, now: datetime) -> dict[str, Any]:
+def _once_more(
+    message: Message, at: datetime, memo: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """Return the row that says it again; `memo` is what its reader was thought to know by then."""
     key = message.dedupe_key.removesuffix(_NEVER_AGAIN)
     return _row(
         template=message.template,
@@ -952,7 +956,7 @@ def _once_more(message: Message, at: datetime, now: datetime) -> dict[str, Any]:
         patient_id=message.patient_id,
         recipient=message.recipient,
         language=message.language,
-        facts=dict(message.facts),
+        facts={**message.facts, "memo": dict(memo), "unheard": True},
         topic=message.topic,
         dedupe_key=key + _NEVER_AGAIN,
         send_after=at,

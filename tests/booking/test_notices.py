@@ -204,3 +204,34 @@ def test_what_is_called_off_in_the_evening_for_the_early_morning_is_for_a_person
     with transaction():
         outbox.expire_old(now=phone.clock())
     assert len(asked()) == 2
+
+
+@pytest.mark.parametrize("act", ["cancel", "move"])
+def test_a_change_that_a_phone_did_not_get_is_said_once_more_in_the_same_words(
+    world: tuple[Site, Patient], phone: Phone, act: str
+) -> None:
+    number = visit(world, 12, notify=False)
+    with transaction():
+        appointment = db.session.get_one(Appointment, number)
+        version = appointment.version
+        if act == "cancel":
+            booking.cancel(appointment, version=version, actor="staff:1", now=NOW)
+        else:
+            there = make.at(13, days=10)
+            booking.move(appointment, starts_at=there, version=version, actor="staff:1", now=NOW)
+    phone.clock.advance(minutes=15)
+    (first,) = phone.texts()
+    assert ("is off" in first) == (act == "cancel")
+    with transaction():
+        out = (Message.state == State.SENT, Message.channel == Channel.SMS)
+        row = db.session.scalars(sa.select(Message).where(*out)).one()
+        outbox.record_report(
+            row.public_id, row.provider_ref or "", "undelivered", "30003", now=phone.clock()
+        )
+
+    phone.clock.advance(hours=2)
+    (second,) = phone.texts()
+
+    assert re.sub(r"/my/\S+", "", second) == re.sub(r"/my/\S+", "", first)
+    phone.clock.advance(hours=2)
+    assert phone.texts() == []
