@@ -331,28 +331,29 @@ def _prepare(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
     patient = db.session.get(Patient, message.patient_id) if message.patient_id else None
     refused = _reach(message, patient, now)
     if refused is not None:
-        _settle(message, _known_by_now(message, refused, judge), now)
+        verdict = _known_by_now(message, refused, judge, now)
+        if verdict is not None:
+            _settle(message, verdict, now)
         return None
     if patient is None or not _is_counted(message):
         return _say([message], judge, now)
     return _say_of_the_day(message, Day.of(message, patient, now), judge)
 
 
-def _known_by_now(message: Message, refused: Verdict, judge: Judge) -> Verdict:
+def _known_by_now(
+    message: Message, refused: Verdict, judge: Judge, now: datetime
+) -> Verdict | None:
     """Return the judge's word where a change would expire overnight that need not be said at all.
 
-    Else a person would be asked to tell somebody what they know. What the judge wrote is undone.
+    Else a person would be asked to tell somebody what they know. None: the judge failed, and the
+    message is set aside.
     """
     if message.template not in rules.CHANGES or not isinstance(refused, Wait):
         return refused
     if refused.until < message.expires_at:
         return refused
-    asking = db.session.begin_nested()
-    try:
-        verdict = judge(_view(message))
-    finally:
-        asking.rollback()
-    return verdict if isinstance(verdict, Drop) else refused
+    verdict = _judged(message, judge, now)
+    return refused if isinstance(verdict, Send | Wait) else verdict
 
 
 def _is_counted(message: Message) -> bool:
