@@ -1012,12 +1012,11 @@ def _fail(message: Message, reason: str, now: datetime) -> None:
 
 
 def _ask_if_unsaid(message: Message, now: datetime) -> None:
-    """Ask a person when a change will not be said: its patient would go by what they were told."""
-    if message.state is State.EXPIRED:
-        is_change = message.template in rules.CHANGES
-    else:  # without consent: what the patient did themselves they know
-        is_change = message.state is State.SUPPRESSED and _purpose(message) is Purpose.CHANGE
-    if not is_change:
+    """Ask a person when a change came too late to be said: its patient goes by what they know.
+
+    Who gets no texts is not asked about here: they are on the list of people to call anyway.
+    """
+    if message.state is not State.EXPIRED or message.template not in rules.CHANGES:
         return
     patient = db.session.get(Patient, message.patient_id) if message.patient_id else None
     if patient is not None and not patient.is_deceased:
