@@ -14,6 +14,7 @@ from scheduler.booking.offers import Audience
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import transaction
+from scheduler.core.errors import Refusal
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
 from scheduler.patients.links import close_feed, feed_since, open_link, renew_feed
@@ -235,6 +236,8 @@ def call_off() -> ResponseReturnValue:
             return _page(trouble=_overtaken(), status=409)
     except WrongState:
         pass  # pressed twice: the page says how it stands
+    except Refusal:  # it has begun, say: staff's words are not for the patient
+        return _page(trouble=_overtaken(), status=409)
     return redirect(url_for("visit.show"), code=303)
 
 
@@ -248,10 +251,10 @@ def undo() -> ResponseReturnValue:
     try:
         with transaction():
             plans.reinstate(appointment, actor=f"patient:{appointment.patient_id}", now=now)
-    except SlotTaken:
-        return redirect(url_for("visit.show", late=1), code=303)
     except WrongState:
         pass  # pressed twice
+    except Refusal:  # taken, or the course does not allow it: why is in staff's words
+        return redirect(url_for("visit.show", late=1), code=303)
     return redirect(url_for("visit.show", back=1), code=303)
 
 
