@@ -48,6 +48,7 @@ from scheduler.treatment.models import Answer, Decision, EventKind
 #: The task that asks a clinician to look before anything is proposed; topic "assessment:3".
 LOOK_FIRST = "clinician-review"
 MOST_DAYS = 2 * 366
+#: From which severity on harm blocks when no protocol says so.
 SEVERE = 3
 SEVERE_WORDS = "A severe side effect was recorded in the session."
 ITEM_9_WORDS = (
@@ -172,7 +173,10 @@ def record_chat(
     found = blocks(assessment)
     if found:
         _ask_to_look(assessment, site_id=owed.infusion.site_id, now=now)
-        return ChatHeld(assessment, None, [block.words for block in found])
+        # Nobody knows when a clinician has looked: the chairs are not kept meanwhile.
+        given_back = pencils.release(owed, actor=actor, now=now)
+        settled = Settled(0, 0, 0, given_back) if given_back else None
+        return ChatHeld(assessment, None, [block.words for block in found], settled)
     plan = propose(assessment, actor=actor, now=now)
     return ChatHeld(assessment, plan, (), _settle_pencils(owed, plan, actor=actor, now=now))
 
@@ -245,7 +249,7 @@ def would_block(
     owed: FollowUp, *, phq9_item9: int | None = None, news: Sequence[str] = ()
 ) -> list[str]:
     """Return, in words, what would keep a plan from being drafted on answers not recorded yet."""
-    found = [SEVERE_WORDS] if treatment.worst_severity(owed.infusion_id) >= SEVERE else []
+    found = [SEVERE_WORDS] if treatment.worst_severity(owed.infusion_id) >= _severe() else []
     if phq9_item9:
         found.append(ITEM_9_WORDS)
     found += [block.words for block in _clearance_blocks(owed.patient)]
@@ -285,14 +289,21 @@ def look_again(
         )
 
 
+def _severe() -> int:
+    """Return from which severity on the active protocol calls a side effect severe."""
+    row = library.find_active()
+    return library.table_of(row).severe_from_severity if row is not None else SEVERE
+
+
 def _severe_blocks(assessment: Assessment) -> list[Block]:
     # What was written into the record after the chat counts as well.
+    least = _severe()
     severe = [
         Block(f"side-effect:{line.id}", SEVERE_WORDS)
         for line in treatment.lines(assessment.infusion_id)
-        if line.kind is EventKind.SIDE_EFFECT and line.data["severity"] >= SEVERE
+        if line.kind is EventKind.SIDE_EFFECT and line.data["severity"] >= least
     ]
-    if not severe and assessment.worst_severity >= SEVERE:  # struck since; nobody talked again
+    if not severe and assessment.worst_severity >= least:  # struck since; nobody talked again
         severe = [Block(f"severity:{assessment.id}", SEVERE_WORDS)]
     return severe
 
@@ -388,13 +399,26 @@ def propose(
     else:
         touch(plan, "proposed anew", actor=actor, now=now)
         plan.assessment_id, plan.protocol_id = assessment.id, row.id
-    add_version(plan, proposal, override.reason.strip() if override else None, actor=actor, now=now)
+    override_by = f"staff:{override.staff.id}" if override else actor
+    # The version is by who answers for it, and that is the clinician who overrode.
+    add_version(
+        plan, proposal, override.reason.strip() if override else None, actor=override_by, now=now
+    )
     note(plan, "plan.proposed", actor=actor, now=now, row=proposal.row_id)
+    if override is not None:
+        note(
+            plan,
+            "safety.draft-override",
+            actor=override_by,
+            now=now,
+            over=list(proposal.over),
+            asked_by=actor,
+        )
     tasks.close_by_event(
         LOOK_FIRST,
         f"assessment:{assessment.id}",
         "drafted",
-        actor=f"staff:{override.staff.id}" if override else actor,
+        actor=override_by,
         now=now,
     )
     return plan
