@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import selectinload
 
 from scheduler.booking.models import Appointment, Status
 from scheduler.core.db import db
 from scheduler.core.errors import NotFound
+from scheduler.patients.models import Patient, Standing
 from scheduler.plans.models import (
     SIGNED,
     Assessment,
@@ -104,7 +105,9 @@ def chats_due(*, now: datetime, site_id: int | None = None) -> list[ChatDue]:
     A visit that nobody closed hides no chat: once the chat's days have begun, it is here too.
     """
     rows = db.session.scalars(
-        select(FollowUp).where(FollowUp.closed_at.is_(None)).order_by(FollowUp.due_until)
+        select(FollowUp)
+        .where(FollowUp.closed_at.is_(None), FollowUp.patient_id.in_(_alive()))
+        .order_by(FollowUp.due_until)
     ).unique()
     found = [
         ChatDue(owed, _standing(owed, now=now))
@@ -127,7 +130,11 @@ def chats_due(*, now: datetime, site_id: int | None = None) -> list[ChatDue]:
 
 def drafts(*, site_id: int | None = None) -> list[Plan]:
     """Return the plans waiting for a clinician's word, the longest-waiting first."""
-    wanted = select(Plan).where(Plan.state == PlanState.DRAFT).order_by(Plan.changed_at, Plan.id)
+    wanted = (
+        select(Plan)
+        .where(Plan.state == PlanState.DRAFT, Plan.patient_id.in_(_alive()))
+        .order_by(Plan.changed_at, Plan.id)
+    )
     if site_id is not None:
         wanted = wanted.where(Plan.site_id == site_id)
     return list(db.session.scalars(wanted).unique())
@@ -138,7 +145,11 @@ def to_place(*, site_id: int | None = None) -> list[PlannedVisit]:
     wanted = (
         select(PlannedVisit)
         .join(Plan, PlannedVisit.plan_id == Plan.id)
-        .where(Plan.state.in_(SIGNED), PlannedVisit.state == VisitState.TO_PLACE)
+        .where(
+            Plan.state.in_(SIGNED),
+            PlannedVisit.state == VisitState.TO_PLACE,
+            Plan.patient_id.in_(_alive()),
+        )
         .order_by(PlannedVisit.latest, PlannedVisit.id)
     )
     if site_id is not None:
@@ -148,11 +159,20 @@ def to_place(*, site_id: int | None = None) -> list[PlannedVisit]:
 
 def falling_off(*, now: datetime, site_id: int | None = None) -> list[Falling]:
     """Return the running plans whose next visit is not booked inside its window, urgent first."""
-    wanted = select(Plan).where(Plan.state.in_(SIGNED)).options(selectinload(Plan.visits))
+    wanted = (
+        select(Plan)
+        .where(Plan.state.in_(SIGNED), Plan.patient_id.in_(_alive()))
+        .options(selectinload(Plan.visits))
+    )
     if site_id is not None:
         wanted = wanted.where(Plan.site_id == site_id)
     found = [f for plan in db.session.scalars(wanted).unique() if (f := _falling(plan, now=now))]
     return sorted(found, key=lambda f: (f.visit.latest, f.plan.id))
+
+
+def _alive() -> Select[tuple[int]]:
+    """Whom something can still be booked or signed for: not the dead, nor records merged away."""
+    return select(Patient.id).where(~Patient.is_deceased, Patient.standing != Standing.MERGED)
 
 
 def _falling(plan: Plan, *, now: datetime) -> Falling | None:

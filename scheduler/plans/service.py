@@ -5,7 +5,7 @@ plan is proposed and signed in `approval`, and all its visits are booked in `sch
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import func, select, update
 
@@ -19,10 +19,11 @@ from scheduler.booking.soft import Excuse
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
+from scheduler.core.timespan import instant
 from scheduler.messaging import consent, outbox
 from scheduler.patients import service as patients
 from scheduler.patients.models import Patient
-from scheduler.plans import followups, pencils, safety, visits
+from scheduler.plans import followups, pencils, rules, safety, visits
 from scheduler.plans.errors import OutsideWindow, WrongPlanState
 from scheduler.plans.models import (
     OPEN,
@@ -235,7 +236,8 @@ def move(
         is_undo: Put back where it was moments ago: what excused that place then still does.
 
     Raises:
-        OutsideWindow: it would leave its window, and there is no reason.
+        OutsideWindow: it would leave its window, or be nearer to or farther from the visits
+            around it than planned, and there is no reason.
         SoftRule, AtRatio: what `excuse` is for, and there is none.
         TooClose: another infusion is nearer than the protocol allows.
         NotInOrder: the infusion was started.
@@ -254,9 +256,7 @@ def move(
     visit = visits.find_for(appointment.id)
     is_same = starts_at == appointment.starts_at  # what excused it there still does
     if visit is not None:
-        if is_same:
-            reason = reason or visit.outside_reason
-        outside = visits.check_window(visit, starts_at, reason)
+        outside = _why_there(visit, appointment, starts_at, site_id, reason)
         # Written first: the visit's start follows the appointment's, and its window is the law.
         visit.outside_reason = outside or visit.outside_reason
         db.session.flush()
@@ -295,7 +295,7 @@ def move(
     soft.note(moved, broken, excuse, actor=actor, now=now)
     if visit is not None:
         db.session.refresh(visit)
-        if visits.is_inside(visit, starts_at):
+        if visits.is_inside(visit, starts_at) and not is_same and outside is None:
             visit.outside_reason = None
     _judge_chat(moved, actor=actor, now=now, notify=notify)
     tasks.close_by_event("change-asked", moved.topic, "moved", actor=actor, now=now)
@@ -369,15 +369,20 @@ def reinstate(
         Overtaken: somebody changed it since version `version` was read.
         NoAuthority, NotCleared: it does not.
         TooClose: another infusion was booked close to it meanwhile.
+        OutsideWindow: the visits around it have dates by now that it does not go with.
         WrongPlanState: the visit it answered has another date by now.
     """
     _lock_all(appointment.patient)
     visit = visits.find_formerly(appointment.id)
+    ended_at = appointment.ended_at
     if appointment.service_code in safety.INFUSIONS:
         _check_again(appointment, visit, actor=actor, now=now)
     back = booking.reinstate(appointment, actor=actor, now=now, version=version, audience=audience)
     if visit is not None:
-        outside = None if visits.is_inside(visit, back.starts_at) else PUT_BACK
+        on = back.starts_at.astimezone(back.site.zone).date()
+        outside = _check_days(visit, on, None, since=ended_at)
+        if not visits.is_inside(visit, back.starts_at):
+            outside = PUT_BACK
         visits.link(visit, back, outside)
     if back.service_code is ServiceCode.CHAT:
         _answer_owed_chat(back)
@@ -489,12 +494,26 @@ def complete_visit(
 
 
 def reopen(appointment: Appointment, *, actor: str, now: datetime) -> Appointment:
-    """Take back that it took place."""
+    """Take back that it took place.
+
+    Raises:
+        WrongPlanState: its plan was complete with it, and there is another plan by now.
+    """
+    _lock_all(appointment.patient)
     again = booking.reopen(appointment, actor=actor, now=now)
     visit = visits.find_for(again.id)
     if visit is not None:
+        db.session.refresh(visit.plan, with_for_update={"of": Plan})
         visit.state = VisitState.BOOKED
         if visit.plan.state is PlanState.COMPLETED:
+            another = select(Plan.id).where(
+                Plan.patient_id == visit.plan.patient_id, Plan.state.in_(OPEN)
+            )
+            if db.session.scalar(another.limit(1)) is not None:
+                raise WrongPlanState(
+                    "The plan of this visit is complete, and there is a new plan by now. "
+                    "End the new one first."
+                )
             visit.plan.state = PlanState.ACTIVE
         tasks.close_by_event(REASSESS, visit.plan.topic, "reopened", actor=actor, now=now)
         db.session.flush()
@@ -582,6 +601,81 @@ def _spacing(
     return safety.check_spacing(
         patient, starts_at, site.zone, but=but, override=override, actor=actor, now=now
     )
+
+
+def _why_there(
+    visit: PlannedVisit,
+    appointment: Appointment,
+    starts_at: datetime,
+    site_id: int | None,
+    reason: str | None,
+) -> str | None:
+    """Return what to store as the reason of a visit's new time; None when it is as planned."""
+    if starts_at == appointment.starts_at:
+        return visits.check_window(visit, starts_at, reason or visit.outside_reason)
+    outside = visits.check_window(visit, starts_at, reason)
+    site = clinic_supply.current().sites.get(site_id or appointment.site_id)
+    on = starts_at.astimezone(site.zone if site else appointment.site.zone).date()
+    return _check_days(visit, on, reason) or outside
+
+
+def _check_days(
+    visit: PlannedVisit, on: date, reason: str | None, *, since: datetime | None = None
+) -> str | None:
+    """Return what to store as the reason of a day too near to, or far from, a neighbour's.
+
+    None when it is as planned, or the neighbour's own reason explains it.
+
+    Args:
+        since: It is put back as it was then: only neighbours changed since are in its way.
+
+    Raises:
+        OutsideWindow: it is not as planned, and no reason is given.
+    """
+    rows = db.session.execute(
+        select(
+            PlannedVisit.number,
+            PlannedVisit.state,
+            PlannedVisit.min_days,
+            PlannedVisit.max_days,
+            PlannedVisit.outside_reason,
+            Appointment.starts_at,
+            Appointment.site_id,
+            Appointment.changed_at,
+        )
+        .outerjoin(Appointment, PlannedVisit.appointment_id == Appointment.id)
+        .where(PlannedVisit.plan_id == visit.plan_id)
+        .order_by(PlannedVisit.number)
+    ).all()
+    placed = [r for r in rows if r.starts_at is not None and r.number != visit.number]
+    before = [r for r in placed if r.number < visit.number][-1:]
+    after = [r for r in placed if r.number > visit.number][:1]
+    sites = clinic_supply.current().sites
+    for other in (*before, *after):
+        first, second = sorted((other.number, visit.number))
+        between = [r for r in rows if first < r.number <= second]
+        # A visit that was left out may have left its days behind, or taken them along.
+        least = sum(r.min_days for r in between if r.state is not VisitState.OMITTED)
+        most = sum(r.max_days for r in between)
+        its_day = other.starts_at.astimezone(sites[other.site_id].zone).date()
+        gap = (on - its_day).days if other.number == first else (its_day - on).days
+        if least <= gap <= most or other.outside_reason:
+            continue
+        if (reason or "").strip():
+            return (reason or "").strip()
+        if since is not None and other.changed_at <= since:
+            return PUT_BACK
+        apart = (
+            f"would be {rules.plural(gap, 'day')} apart"
+            if gap >= 0
+            else "would be in the wrong order"
+        )
+        raise OutsideWindow(
+            f"Visits {first} and {second} {apart}; {least} to {most} days are planned. "
+            "Say why it may be so.",
+            field="reason",
+        )
+    return None
 
 
 def _check_again(
@@ -673,7 +767,7 @@ def after_last(plan: Plan, *, actor: str, now: datetime) -> None:
             REASSESS,
             plan.topic,
             now=now,
-            due_at=max(datetime.combine(plan.review_on, datetime.min.time(), now.tzinfo), now),
+            due_at=max(instant(plan.review_on, time(0), plan.site.zone), now),
             patient_id=plan.patient_id,
             site_id=plan.site_id,
         )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import selectinload
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core.db import db
 from scheduler.core.timespan import instant
-from scheduler.patients.models import Patient
+from scheduler.patients.models import Patient, Standing
 from scheduler.plans import queries as plans
 from scheduler.plans import scheduling
 from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, VisitState
@@ -98,7 +98,8 @@ def _reviews(*, now: datetime) -> list[Drifting]:
         assert plan.review_on is not None
         zone = clinic_supply.current().sites[plan.site_id].zone
         due = instant(plan.review_on, time(0), zone)
-        if due <= now:
+        is_gone = plan.patient.is_deceased or plan.patient.standing is Standing.MERGED
+        if due <= now and not is_gone:
             why = "All visits are held, and the review is due."
             found.append(Drifting(Kind.REVIEW, plan.patient, why, due, due, plan=plan))
     return found

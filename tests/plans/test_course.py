@@ -756,6 +756,52 @@ def test_a_planned_visit_leaves_its_window_only_with_a_reason(
         assert row.outside_reason == "Away until the 30th."
 
 
+def test_a_visit_nearer_to_its_neighbour_than_planned_asks_for_a_reason(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        plan = course.scheduled(june(), where)
+        _, second, third, _, fifth, sixth = plan.visits
+
+        def move(visit: PlannedVisit, day: int, reason: str | None = None) -> None:
+            own = visit.appointment
+            assert own is not None
+            plans.move(
+                own, starts_at=at(day), version=own.version, actor="staff:4", now=at(10, 10),
+                reason=reason,
+            )  # fmt: skip
+
+        move(sixth, 29)  # five days after the fifth, as planned
+        with pytest.raises(OutsideWindow, match="Visits 5 and 6 would be 6 days apart; 2 to 5"):
+            move(fifth, 23)
+        assert fifth.starts_at == at(24)
+        move(fifth, 23, "Away on the 24th.")
+        assert (fifth.starts_at, fifth.outside_reason) == (at(23), "Away on the 24th.")
+
+        # What was called off comes back only while it goes with the dates around it.
+        own = second.appointment
+        assert own is not None
+        third.max_days = 3
+        plans.cancel(own, actor="staff:4", now=at(10, 9, 55))
+        move(third, 19)
+        with pytest.raises(OutsideWindow, match="Visits 2 and 3 would be 4 days apart"):
+            plans.reinstate(own, actor="staff:4", now=at(10, 10, 5))
+
+
+def test_a_visit_is_not_reopened_into_a_second_open_plan(keep: Keep, where: course.Clinic) -> None:
+    with keep():
+        plan = course.scheduled(june(), where)
+        held = plan.visits[0].appointment
+        assert held is not None
+        course.infuse(held, where)
+        plan.state = PlanState.COMPLETED
+        db.session.flush()
+        approval.propose(plan.assessment, actor="staff:1", now=at(20))
+
+        with pytest.raises(WrongPlanState, match="there is a new plan by now"):
+            plans.reopen(held, actor="staff:3", now=at(20))
+
+
 def test_a_cancelled_visit_is_to_place_and_the_plan_falls_off(
     keep: Keep, where: course.Clinic
 ) -> None:
@@ -787,6 +833,10 @@ def test_a_missed_visit_is_to_place_again(keep: Keep, where: course.Clinic) -> N
 
         assert plan.visits[0].reason == "They did not come."
         assert [f.visit.number for f in queries.falling_off(now=at(12, 12))] == [1]
+
+        plan.patient.is_deceased = True  # nobody calls about a visit of the dead
+        db.session.flush()
+        assert queries.falling_off(now=at(12, 12)) == queries.to_place() == []
 
 
 def test_a_held_visit_counts_and_the_last_asks_for_a_second_look(
