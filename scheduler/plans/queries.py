@@ -170,7 +170,7 @@ def falling_off(*, now: datetime, site_id: int | None = None) -> list[Falling]:
     return sorted(found, key=lambda f: (f.visit.latest, f.plan.id))
 
 
-def _alive() -> Select[tuple[int]]:
+def _alive() -> Select[int]:
     """Whom something can still be booked or signed for: not the dead, nor records merged away."""
     return select(Patient.id).where(~Patient.is_deceased, Patient.standing != Standing.MERGED)
 
