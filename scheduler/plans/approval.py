@@ -485,6 +485,8 @@ def change(
     _check_length(phases)
     _refuse_blocked(plan)
     changed = replace(before, act=act, phases=tuple(phases))
+    if (act, changed.phases) != (before.act, before.phases):
+        changed = replace(changed, say=rules.said_of(act, phases))
     add_version(plan, changed, words, actor=f"staff:{signer.id}", now=now)
     return _sign(plan, signer, Verdict.CHANGED, words, now=now)
 

@@ -5,6 +5,7 @@ changed. Past visits never change. What was signed (how many visits, how far apa
 under a clinician's signature; when a visit is, within that, is the desk's.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -197,7 +198,8 @@ def apply(
     _check(made, wanted, standing)
     recorded = _as_recorded(plan, made)
     proposal = approval.proposal_of(plan)
-    approval.add_version(plan, replace(proposal, phases=made.phases), words, actor=actor, now=now)
+    changed = replace(proposal, phases=made.phases, say=_say(made, ask, proposal))
+    approval.add_version(plan, changed, words, actor=actor, now=now)
     if signer is not None and ask.act in SIGNED_ACTS:
         _sign(plan, signer, words, now=now)
     taken = _Deed(plan, made, standing, actor=actor, now=now, notify=notify).do(
@@ -577,6 +579,20 @@ def _usual(plan: Plan, visit: PlannedVisit | None) -> time:
 
 def _zone(plan: Plan) -> ZoneInfo:
     return clinic_supply.current().sites[plan.site_id].zone
+
+
+def _say(made: Made, ask: Ask, proposal: rules.Proposal) -> str:
+    """Return the plan in a line: as it was signed, or as the visits are after this."""
+    if ask.act not in SIGNED_ACTS:
+        return proposal.say
+    counts = Counter(line.phase for line in made.lines)
+    planned = max(counts, default=-1) + 1
+    phases = [replace(p, count=counts[n]) for n, p in enumerate(made.phases[:planned])]
+    if ask.act not in ENDINGS:
+        phases += made.phases[planned:]
+    if tuple(phases) == proposal.phases:
+        return proposal.say
+    return rules.said_of(proposal.act, phases)
 
 
 def _review_on(made: Made) -> date | None:

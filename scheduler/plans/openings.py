@@ -18,7 +18,7 @@ from scheduler.plans import optimiser
 from scheduler.plans.optimiser import Series, Start, Visit, Wishes
 
 MOST_VISITS = 60
-LONGEST_GAP_DAYS = 120
+LONGEST_GAP_DAYS = 365
 USUAL = time(10)
 
 
@@ -33,13 +33,18 @@ class Pace:
     target_days: int
     max_days: int
 
+    @property
+    def can_be(self) -> bool:
+        """Say whether the days are in order, and each from 1 to 365."""
+        return 1 <= self.min_days <= self.target_days <= self.max_days <= LONGEST_GAP_DAYS
+
     def check(self) -> None:
         """Refuse days that cannot be.
 
         Raises:
-            Invalid: they are out of order, below one, or over 120.
+            Invalid: they are out of order, below one, or over 365.
         """
-        if not 1 <= self.min_days <= self.target_days <= self.max_days <= LONGEST_GAP_DAYS:
+        if not self.can_be:
             raise Invalid(
                 f"Days between visits go from the least over the target to the most, "
                 f"each from 1 to {LONGEST_GAP_DAYS}."

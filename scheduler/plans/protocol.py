@@ -11,6 +11,10 @@ from typing import Any
 from scheduler.patients.models import Pain
 
 SHIPPED = Path(__file__).parent / "protocols"
+MOST_HOURS = 720  # between two visits: thirty days
+MOST_VISITS = 52  # of one row, in all
+MOST_DAYS = 2 * 366  # from its first visit to its last, at the widest
+MOST_RECOVERY = 480  # minutes: a working day
 
 
 class Unreadable(ValueError):
@@ -406,6 +410,8 @@ def _group_problems(protocol: Protocol) -> list[str]:
 
 def _row_problems(protocol: Protocol) -> list[str]:
     found = []
+    if not 1 <= protocol.min_hours_between <= MOST_HOURS:
+        found.append(f"The hours between two visits are not between 1 and {MOST_HOURS}.")
     if not 0 < protocol.partial_from_percent < protocol.substantial_from_percent <= 100:
         found.append("The percentages of a partial and a substantial response are not in order.")
     if not 0 < protocol.moderate_from_severity < protocol.severe_from_severity <= 3:
@@ -425,13 +431,23 @@ def _row_problems(protocol: Protocol) -> list[str]:
             found.extend(
                 f"Row {row.id}, {phase.name}: {p}" for p in _phase_problems(protocol, phase)
             )
+        found.extend(f"Row {row.id}: {p}" for p in _length_problems(row))
+    return found
+
+
+def _length_problems(row: Row) -> list[str]:
+    found = []
+    if sum(phase.count for phase in row.phases) > MOST_VISITS:
+        found.append(f"it has more than {MOST_VISITS} visits in all.")
+    if sum(phase.count * phase.max_days for phase in row.phases) > MOST_DAYS:
+        found.append("it lasts more than two years in all.")
     return found
 
 
 def _phase_problems(protocol: Protocol, phase: Phase) -> list[str]:
     found = []
-    if not 1 <= phase.count <= 52:
-        found.append("the count is not between 1 and 52.")
+    if not 1 <= phase.count <= MOST_VISITS:
+        found.append(f"the count is not between 1 and {MOST_VISITS}.")
     if not 1 <= phase.min_days <= phase.target_days <= phase.max_days <= 365:
         found.append("the days between are not in order: min, target, max.")
     if phase.min_days * 24 < protocol.min_hours_between:
@@ -439,6 +455,10 @@ def _phase_problems(protocol: Protocol, phase: Phase) -> list[str]:
             f"{phase.min_days} days are closer than the {protocol.min_hours_between} hours "
             "this protocol allows."
         )
+    if not 0 <= phase.recovery_minutes <= MOST_RECOVERY:
+        found.append(f"the minutes of recovery are not between 0 and {MOST_RECOVERY}.")
+    if phase.reassess_after_days is not None and not 0 <= phase.reassess_after_days <= 365:
+        found.append("the review is not within 0 to 365 days.")
     return found
 
 

@@ -75,7 +75,7 @@ def known(plan: Plan) -> list[Relief]:
     """
     said = reports(plan)
     held = infusions(plan)
-    partial = library.table_of(plan.protocol).partial_from_percent
+    table = library.table_of(plan.protocol)
     following = dict(pairwise([a.id for a in held]))
     by_id = {a.id: a for a in held}
     found = []
@@ -93,9 +93,11 @@ def known(plan: Plan) -> list[Relief]:
         before_next = treatment.baseline(after.id) if after else None
         if after is None or before_next is None:
             continue
-        less = percent_less(plan.assessment.baseline, before_next)
+        less = percent_less(
+            plan.assessment.baseline, before_next, from_baseline=table.percent_from_baseline
+        )
         gap = (after.starts_at.astimezone(after.site.zone).date() - on).days
-        still = less is not None and less >= partial
+        still = less is not None and less >= table.partial_from_percent
         found.append(
             Relief(
                 on,

@@ -255,6 +255,20 @@ def hours_apart(one: datetime, one_zone: ZoneInfo, other: datetime, other_zone: 
     return abs((a - b).total_seconds()) / 3600
 
 
+def said_of(act: Act, phases: Sequence[Phase]) -> str:
+    """Return a plan in a line, from its phases: "6 visits about 3 days apart, then ..."."""
+    if act is Act.REFER:
+        return "Referred to somebody else."
+    parts = [
+        f"{p.count} visits about {plural(p.target_days, 'day')} apart"
+        if p.count > 1
+        else f"1 visit after about {plural(p.target_days, 'day')}"
+        for p in phases
+        if p.count
+    ]
+    return f"{', then '.join(parts)}." if parts else "No more visits."
+
+
 def plural(count: int, noun: str) -> str:
     """Return "1 visit", "6 visits"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

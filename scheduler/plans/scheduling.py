@@ -250,6 +250,8 @@ def preferences(plan: Plan) -> Preferences:
 
 def keep_preferences(plan: Plan, prefer: Preferences, *, actor: str, now: datetime) -> None:
     """Keep what suits the patient: for previews, offers and whatever is placed anew."""
+    # Two at once would both find nothing kept yet: the plan is there to be locked.
+    db.session.scalar(select(Plan.id).where(Plan.id == plan.id).with_for_update())
     row = db.session.get(PlanWishes, plan.id, with_for_update=True)
     if row is None:
         row = PlanWishes(plan_id=plan.id)
@@ -276,7 +278,7 @@ def place(
         but: Appointments that are to move or go: as if they were not there.
         own: Times that are kept for this patient: theirs to use.
     """
-    wishes = wishes_of(plan, prefer)
+    wishes = wishes_of(plan, prefer, slots)
     sites = clinic_supply.current().sites
     kept = {start_of(spot.starts_at, sites[spot.site_id]) for spot in own}
     everything = sorted({*free_starts(plan, slots, now=now, but=but), *kept})
@@ -346,16 +348,22 @@ class FirstDay:
 
 
 def first_days(plan: Plan, shown: Preview, *, now: datetime) -> list[FirstDay]:
-    """Return, for each day of the first visit's window, how the whole series would go from it."""
+    """Return, for each day of the first visit's window, how the whole series would go from it.
+
+    None where the series is longer than can be looked over that way: the plan itself still shows.
+    """
     slots = slots_of(plan, now=now)
-    if len(slots) < 2 or any(slot.booked for slot in slots):
+    if not 2 <= len(slots) <= openings.MOST_VISITS or any(slot.booked for slot in slots):
+        return []
+    paces = [openings.Pace(s.min_days, s.target_days, s.max_days) for s in slots[1:]]
+    if not all(pace.can_be for pace in paces):
         return []
     zone = clinic_supply.current().sites[plan.site_id].zone
     prefer = preferences(plan)
     first = max(slots[0].earliest, now).astimezone(zone).date()
     final = (slots[0].latest - timedelta(minutes=1)).astimezone(zone).date()
     found = openings.openings(
-        [openings.Pace(s.min_days, s.target_days, s.max_days) for s in slots[1:]],
+        paces,
         site_ids=list(clinic_supply.current().sites),
         first=first,
         days=max((final - first).days + 1, 1),
@@ -632,8 +640,10 @@ def _review(plan: Plan, *, now: datetime) -> date | None:
     )
 
 
-def wishes_of(plan: Plan, prefer: Preferences) -> Wishes:
-    last = _infusion_before(plan)
+def wishes_of(plan: Plan, prefer: Preferences, slots: Sequence[Slot]) -> Wishes:
+    """Return what a series is placed by, after the infusion that came before its windows."""
+    begins = min((s.booked.starts_at if s.booked else s.earliest for s in slots), default=None)
+    last = _infusion_before(plan, begins)
     sites = clinic_supply.current().sites
     start = start_of(last.starts_at, sites[last.site_id]) if last else None
     return Wishes(
@@ -645,8 +655,8 @@ def wishes_of(plan: Plan, prefer: Preferences) -> Wishes:
     )
 
 
-def _infusion_before(plan: Plan) -> Appointment | None:
-    """Return the last infusion that is no part of this plan: the first, mostly."""
+def _infusion_before(plan: Plan, begins: datetime | None) -> Appointment | None:
+    """Return the last infusion before a plan begins that is no part of it: the first, mostly."""
     own = select(PlannedVisit.appointment_id).where(
         PlannedVisit.plan_id == plan.id, PlannedVisit.appointment_id.is_not(None)
     )
@@ -657,6 +667,7 @@ def _infusion_before(plan: Plan) -> Appointment | None:
             Appointment.service_code.in_(safety.INFUSIONS),
             Appointment.status.in_(LIVE),
             Appointment.id.not_in(own),
+            *([Appointment.starts_at < begins] if begins is not None else []),
         )
         .order_by(Appointment.starts_at.desc())
         .limit(1)

@@ -175,7 +175,7 @@ def test_a_series_may_have_another_pace_after_each_visit(runner: FlaskCliRunner)
         (["--series", "3"], "say how many days lie between visits, like 2-4."),
         (["--series", "4", "--every", "2", "--every", "2"], "give it once, or once for each of"),
         (["--series", "3", "--every", "4-2"], "from the least over the target to the most"),
-        (["--series", "3", "--every", "0-2"], "each from 1 to 120"),
+        (["--series", "3", "--every", "0-2"], "each from 1 to 365"),
         (["--series", "3", "--every", "soon"], "write days like 7, 2-4 or 2-3-5."),
         (["--series", "61", "--every", "2"], "61 is not in the range"),
         (["--series", "3", "--every", "2", "--service", "call"], "a series is of one service"),

@@ -20,7 +20,8 @@ from scheduler.plans.approval import ChatHeld
 from scheduler.plans.errors import DraftBlocked, WrongPlanState
 from scheduler.plans.models import FollowUp, PlanState
 from scheduler.plans.pencils import Settled
-from scheduler.plans.protocol import Mood, Response
+from scheduler.plans.protocol import Act, Mood, Phase, Response
+from scheduler.plans.scheduling import Preferences
 from scheduler.reports import counts
 from scheduler.tasks import queries as tasks
 from scheduler.treatment import chair, clearance
@@ -353,3 +354,36 @@ def test_pencilled_dates_go_with_the_visit_they_count_from(
         with pytest.raises(WrongPlanState):
             pencils.pencil(owed, Response.PARTIAL, actor="staff:4", now=NOW)
         assert book.upcoming(patient.id, now=NOW) == []
+
+
+def test_a_changed_plan_says_what_it_is_now_and_may_be_as_wide_as_a_year(
+    keep: Keep, where: course.Clinic
+) -> None:
+    far = Phase("Far apart", 3, 90, 120, 150, 30, 14)
+    with keep():
+        plan = course.draft(june(), where)
+        approval.change(
+            plan, person(where.doctor), act=Act.SERIES, phases=[far], reason="It lasts.",
+            version=plan.version, now=at(10, 9),
+        )  # fmt: skip
+
+        assert approval.proposal_of(plan).say == "3 visits about 120 days apart."
+        shown = scheduling.preview(plan, now=at(10, 9))
+        first = {day.day for day in scheduling.first_days(plan, shown, now=at(10, 9))}
+        assert len(first) > 10
+        scheduling.keep_preferences(plan, Preferences(part="morning"), actor="x", now=at(10, 9))
+        scheduling.keep_preferences(plan, Preferences(part="afternoon"), actor="x", now=at(10, 9))
+        assert scheduling.preferences(plan).part == "afternoon"
+
+
+def test_a_plan_is_not_spaced_after_an_infusion_that_comes_behind_it(
+    keep: Keep, where: course.Clinic
+) -> None:
+    with keep():
+        plan = course.approved(june(), where)
+        make.infusion(plan.site, plan.patient, at(60), now=at(10, 9))
+
+        shown = scheduling.preview(plan, now=at(10, 9))
+
+        assert shown.open == 6
+        assert (shown.rows[0].days_since or 0) > 0

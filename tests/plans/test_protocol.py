@@ -74,6 +74,12 @@ def test_an_overlap_is_named_with_its_rows() -> None:
         ('fibromyalgia = ["fibromyalgia"]', "fibromyalgia = []", "No group holds"),
         ('id = "P2"', 'id = "P1"', "Two rows are called P1"),
         ("partial_from_percent = 30", "partial_from_percent = 60", "percentages"),
+        ("min_hours_between = 48", "min_hours_between = 721", "hours between two visits"),
+        ("min_hours_between = 48", "min_hours_between = 0", "hours between two visits"),
+        ("reassess_after_days = 7", "reassess_after_days = 10000000", "the review is not within"),
+        ("recovery_minutes = 30", "recovery_minutes = 481", "minutes of recovery"),
+        ("count = 6, min", "count = 50, min", "more than 52 visits in all"),
+        ("target_days = 28, max_days = 35", "target_days = 28, max_days = 300", "two years"),
     ],
 )
 def test_what_makes_no_sense_is_said(old: str, new: str, says: str) -> None:

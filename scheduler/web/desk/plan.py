@@ -206,7 +206,7 @@ def _book(public_id: str, *, version: int | None = None) -> ResponseReturnValue:
         override = signing.override()
         with transaction():
             plan = plans.by_public_id(public_id)
-            number = len(plan.visits)
+            number = sum(1 for v in plan.visits if v.state is VisitState.TO_PLACE)
             done = scheduling.schedule(
                 plan,
                 choices,
