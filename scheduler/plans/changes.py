@@ -6,7 +6,7 @@ under a clinician's signature; when a visit is, within that, is the desk's.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -18,19 +18,28 @@ from scheduler.accounts.models import Staff
 from scheduler.accounts.rules import Act as Right
 from scheduler.accounts.rules import may
 from scheduler.booking import service as booking
+from scheduler.booking import soft
 from scheduler.booking.allocation import everything_at, lock
-from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken, TooClose
+from scheduler.booking.errors import (
+    AtRatio,
+    NotOffered,
+    PatientBusy,
+    SlotTaken,
+    SoftRule,
+    TooClose,
+)
 from scheduler.booking.models import Appointment, Authority, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
-from scheduler.core.errors import Invalid
+from scheduler.core.errors import Invalid, Refusal
 from scheduler.core.timespan import day_span, instant
 from scheduler.plans import acts, approval, rules, safety, scheduling, service, visits
 from scheduler.plans.acts import Ask, Line, Made
 from scheduler.plans.errors import (
     MayNotSign,
     NotSchedulable,
+    OutsideWindow,
     PlanOvertaken,
     SeriesTaken,
     WrongPlanState,
@@ -105,9 +114,11 @@ class ChangePreview:
 
 @dataclass(frozen=True)
 class Changed:
-    """What came of an act: the rows that were taken meanwhile, with the reason of each."""
+    """What came of an act: the rows whose date was taken meanwhile, with the reason of each."""
 
     taken: Mapping[int, str]
+    kept: frozenset[int] = frozenset()  # those of them that keep the date they had
+    at_ratio: frozenset[int] = frozenset()  # those that one more than usual would allow
 
 
 def preview(
@@ -129,7 +140,8 @@ def preview(
     rows = {v.number: v for v in plan.visits}
     standing = _standing(plan, made)
     own = _movable(plan, now=now)
-    slots = [_slot(plan, line, rows, standing) for line in made.lines]
+    firm = _firm(plan, made, standing) - (chosen or {}).keys()
+    slots = [_slot(plan, line, rows, standing, is_firm=line.number in firm) for line in made.lines]
     prefer = scheduling.preferences(plan)
     if ask.site_id is not None:
         prefer = replace(prefer, site_id=ask.site_id)
@@ -175,7 +187,8 @@ def apply(
 
     Args:
         choices: The date of each visit ahead; one that stands where it is told is kept.
-        keep_rest: When dates were taken meanwhile: do the rest, and leave those to be placed.
+        keep_rest: When dates were taken meanwhile: do the rest. A visit that has a date keeps
+            it where it still fits, one that has none is left to be placed.
         signer: Whose password was asked again; needed for what changes what was signed.
         unplaced: Why visits have no date, as the preview said; they go on the desk's list.
 
@@ -183,8 +196,10 @@ def apply(
         Invalid: no reason, or the act makes no sense.
         MayNotSign: it needs a clinician's signature.
         WrongPlanState, PlanOvertaken: the plan does not run, or somebody changed it meanwhile.
-        NotSchedulable: dates break a window without a reason, or the spacing; by visit.
-        SeriesTaken: dates were taken meanwhile, and all or nothing was asked for.
+        NotSchedulable: dates break a window, the spacing or the notice without a reason, or a
+            visit that has a date is given none; by visit.
+        SeriesTaken: dates were taken meanwhile, and all or nothing was asked for, or a visit
+            would have lost the date it has.
     """
     words = reason.strip()
     if not words:
@@ -195,19 +210,28 @@ def apply(
     made = _made(plan, ask, now=now)
     standing = _standing(plan, made)
     wanted = {n: c for n, c in choices.items() if n not in made.dropped}
-    _check(made, wanted, standing)
+    judged = _check(plan, made, wanted, standing, unplaced or {}, now=now)
     recorded = _as_recorded(plan, made)
     proposal = approval.proposal_of(plan)
     changed = replace(proposal, phases=made.phases, say=_say(made, ask, proposal))
     approval.add_version(plan, changed, words, actor=actor, now=now)
     if signer is not None and ask.act in SIGNED_ACTS:
         _sign(plan, signer, words, now=now)
-    taken = _Deed(plan, made, standing, actor=actor, now=now, notify=notify).do(
-        wanted, unplaced or {}
-    )
+    deed = _Deed(plan, made, standing, judged, actor=actor, now=now, notify=notify)
+    deed.do(wanted, unplaced or {})
+    taken = deed.taken
     if taken and not keep_rest:
         raise SeriesTaken(
-            f"{rules.plural(len(taken), 'date')} can no longer be had. Nothing was changed.", taken
+            f"{rules.plural(len(taken), 'date')} can no longer be had. Nothing was changed.",
+            taken,
+            frozenset(deed.at_ratio),
+        )
+    if deed.stranded:
+        raise SeriesTaken(
+            "Somebody took a time meanwhile, and the date that was to move there cannot stay "
+            "where it is. Nothing was changed.",
+            {n: taken[n] for n in sorted(deed.stranded)},
+            frozenset(deed.at_ratio & deed.stranded),
         )
     _close(plan, ask, made, actor=actor, now=now)
     db.session.add(
@@ -217,7 +241,7 @@ def apply(
     approval.note(plan, f"plan.{ask.act.value}", actor=actor, now=now, visit=ask.visit)
     if ask.act not in ENDINGS:
         service.after_last(plan, actor=actor, now=now)
-    return Changed(taken)
+    return Changed(taken, frozenset(deed.kept), frozenset(deed.at_ratio))
 
 
 def cease(plan: Plan, signer: Staff, *, reason: str, version: int, now: datetime) -> None:
@@ -247,20 +271,28 @@ class _Deed:
         plan: Plan,
         made: Made,
         standing: Mapping[int, Appointment],
+        judged: "_Judged",
         *,
         actor: str,
         now: datetime,
         notify: bool,
     ) -> None:
         self.plan, self.made, self.standing = plan, made, standing
+        self.judged = judged
         self.actor, self.now, self.notify = actor, now, notify
         self.sites = clinic_supply.current().sites
         self.rows = {v.number: v for v in plan.visits}
+        self.reasons = {
+            v.appointment_id: v.outside_reason for v in plan.visits if v.appointment_id is not None
+        }
         self.taken: dict[int, str] = {}
+        self.at_ratio: set[int] = set()
+        self.kept: set[int] = set()  # taken, and so where they were
+        self.stranded: set[int] = set()  # taken, and cannot stay where they were
         self.why_dropped = "The plan was ended." if made.ends_it else "It was left out."
 
-    def do(self, wanted: Mapping[int, Choice], unplaced: Mapping[int, str]) -> dict[int, str]:
-        """Write it all; return what was taken meanwhile."""
+    def do(self, wanted: Mapping[int, Choice], unplaced: Mapping[int, str]) -> None:
+        """Write it all; `taken` says then what was taken meanwhile."""
         ahead = [line for line in self.made.lines if not line.is_past]
         had = {n: v.appointment for n, v in self.rows.items()}
         for line in ahead:
@@ -276,7 +308,8 @@ class _Deed:
         self._keep_and_move({n: wanted[n] for n in numbers if n in wanted and n in self.standing})
         for number in [n for n in numbers if n in wanted and n not in self.standing]:
             self._add(number, wanted[number])
-        return self.taken
+        for number in [n for n in numbers if n in self.taken and n in self.standing]:
+            self._stay(number)
 
     def _keep_and_move(self, wanted: Mapping[int, Choice]) -> None:
         """Keep what stands; move the rest so that none meets another on its way.
@@ -340,10 +373,39 @@ class _Deed:
 
     def _link(self, number: int, appointment: Appointment, choice: Choice) -> None:
         visit = self.rows[number]
-        outside = choice.outside_reason
-        if not visits.is_inside(visit, appointment.starts_at) and not outside:
-            outside = "It stood there before the plan changed."
-        visits.link(visit, appointment, visits.check_window(visit, appointment.starts_at, outside))
+        outside = self.judged.excused.get(number)
+        if not visits.is_inside(visit, appointment.starts_at):
+            outside = choice.outside_reason
+        if _is(self.standing.get(number), choice):
+            outside = outside or self.reasons.get(appointment.id)
+        visits.check_window(visit, appointment.starts_at, outside)
+        visits.link(visit, appointment, outside)
+
+    def _stay(self, number: int) -> None:
+        """Leave a visit the date it has: the one it was to have is taken."""
+        visit, appointment = self.rows[number], self.standing[number]
+        if not visits.is_inside(visit, appointment.starts_at):
+            self.stranded.add(number)
+            return
+        visits.link(visit, appointment, None)
+        on = appointment.starts_at.astimezone(self.sites[appointment.site_id].zone).date()
+        for (first, one), (second, other) in _beside(
+            self.made, self._days() | {number: on}, number
+        ):
+            least, most = _between(self.made.lines, first, second)
+            if not least <= (other - one).days <= most:
+                self.stranded.add(number)
+                return
+        self.kept.add(number)
+
+    def _days(self) -> dict[int, date]:
+        """Return on which day each visit is by now."""
+        found = {line.number: line.on for line in self.made.lines if line.is_past and line.on}
+        for number, visit in self.rows.items():
+            if visit.state is VisitState.BOOKED and visit.appointment is not None:
+                zone = self.sites[visit.appointment.site_id].zone
+                found[number] = visit.appointment.starts_at.astimezone(zone).date()
+        return found
 
     def _leave(self, number: int, appointment: Appointment | None, why: str | None) -> None:
         """Leave a visit to be placed; a date that cannot stand any more is given back."""
@@ -363,14 +425,15 @@ class _Deed:
                     actor=self.actor,
                     now=self.now,
                     spacing_reason=self._spacing(choice, but=appointment.id),
+                    beyond_ratio=_beyond_ratio(choice),
                     notify=self.notify,
                 )
+                self._note(number, choice, appointment)
                 self._link(number, appointment, choice)
         except (SlotTaken, NotOffered, PatientBusy, TooClose) as refusal:
             db.session.refresh(appointment)
             db.session.refresh(self.rows[number])
-            self.taken[number] = refusal.message
-            self._leave(number, appointment, refusal.message)
+            self._gone(number, refusal)
 
     def _add(self, number: int, choice: Choice) -> None:
         try:
@@ -388,13 +451,25 @@ class _Deed:
                         None,
                     ),
                     spacing_reason=self._spacing(choice),
+                    beyond_ratio=_beyond_ratio(choice),
                     notify=self.notify,
                 )
+                self._note(number, choice, made)
                 self._link(number, made, choice)
         except (SlotTaken, NotOffered, PatientBusy, TooClose) as refusal:
             db.session.refresh(self.rows[number])
-            self.taken[number] = refusal.message
+            self._gone(number, refusal)
             self._leave(number, None, refusal.message)
+
+    def _gone(self, number: int, refusal: Refusal) -> None:
+        self.taken[number] = refusal.message
+        if isinstance(refusal, AtRatio):
+            self.at_ratio.add(number)
+
+    def _note(self, number: int, choice: Choice, appointment: Appointment) -> None:
+        """Put on record which rules were set aside for a date, and why."""
+        broken = self.judged.set_aside.get(number, [])
+        soft.note(appointment, broken, choice.excuse, actor=self.actor, now=self.now)
 
     def _spacing(self, choice: Choice, *, but: int | None = None) -> str | None:
         return safety.check_spacing(
@@ -520,6 +595,8 @@ def _slot(
     line: Line,
     rows: Mapping[int, PlannedVisit],
     standing: Mapping[int, Appointment],
+    *,
+    is_firm: bool,
 ) -> Slot:
     zone = _zone(plan)
     visit = rows.get(line.number)
@@ -534,9 +611,29 @@ def _slot(
         min_days=line.min_days,
         target_days=line.target_days,
         max_days=line.max_days,
-        booked=appointment if line.is_past else None,
+        booked=appointment if line.is_past or is_firm else None,
         stands=stands,
     )
+
+
+def _firm(plan: Plan, made: Made, standing: Mapping[int, Appointment]) -> set[int]:
+    """Return the visits ahead that stay where they are although it is not as planned.
+
+    Somebody put them, or a neighbour, there for a reason, and the act asks no more of them: they
+    move only if somebody chooses so.
+    """
+    reasons = {v.appointment_id for v in plan.visits if v.outside_reason is not None}
+    lines = {line.number: line for line in made.lines}
+    stay = {n: a for n, a in standing.items() if lines[n].on is not None}
+    found = {n for n, appointment in stay.items() if appointment.id in reasons}
+    before = _gaps_now(plan)
+    for first, second in pairwise(sorted(stay)):
+        one, other = lines[first].on, lines[second].on
+        was = before.get((stay[first].id, stay[second].id))
+        if one and other and was:
+            now = _between(made.lines, first, second)
+            found |= {first, second} if _stands_broken((other - one).days, was, now) else set()
+    return found
 
 
 def _what(line: Line, was: Spot | None, row: PreviewRow) -> What:
@@ -615,38 +712,148 @@ def _lock(plan: Plan, *, version: int) -> None:
         raise PlanOvertaken("Somebody changed this plan while you had it open.")
 
 
-def _check(made: Made, wanted: Mapping[int, Choice], standing: Mapping[int, Appointment]) -> None:
-    """Refuse, by visit, what no booking could make right: windows and spacing."""
+@dataclass(frozen=True)
+class _Judged:
+    """What a person answers for, by visit: rules of the book set aside, and spacing excused."""
+
+    set_aside: Mapping[int, list[soft.Rule]]
+    excused: Mapping[int, str]
+
+
+def _check(
+    plan: Plan,
+    made: Made,
+    wanted: Mapping[int, Choice],
+    standing: Mapping[int, Appointment],
+    unplaced: Mapping[int, str],
+    *,
+    now: datetime,
+) -> _Judged:
+    """Refuse, by visit, what no booking could make right: windows, spacing, notice from now.
+
+    What stands may go on breaking only what it broke before, where the act asks no more of it.
+    """
+    ahead = [line for line in made.lines if not line.is_past]
+    unknown = wanted.keys() - {line.number for line in ahead}
+    found = dict.fromkeys(unknown, "This visit is no part of what is ahead.")
+    asks: set[int] = set()
+    broken: dict[int, list[soft.Rule]] = {}
+    for line in ahead:
+        choice, stood = wanted.get(line.number), standing.get(line.number)
+        if choice is None:
+            if stood is not None and not unplaced.get(line.number):
+                found[line.number] = "It has a date. Choose where it goes, or leave it there."
+        elif line.on is None or not _is(stood, choice):
+            try:
+                broken[line.number] = _on_its_own(line, choice, stood, now=now)
+            except SoftRule as refusal:
+                found[line.number] = refusal.message
+                asks.add(line.number)
+            except OutsideWindow as refusal:
+                found[line.number] = refusal.message
+    excused, apart = _check_spacing(plan, made, wanted, standing)
+    if found or apart:
+        raise NotSchedulable("Some dates do not fit the plan.", apart | found, frozenset(asks))
+    return _Judged(broken, excused)
+
+
+def _on_its_own(
+    line: Line, choice: Choice, stood: Appointment | None, *, now: datetime
+) -> list[soft.Rule]:
+    """Return the rules of the book a new date sets aside; inside its window none is too far ahead.
+
+    Raises:
+        OutsideWindow: it is, and nobody says why.
+        SoftRule: it sets one aside without a reason from somebody who may give it.
+    """
+    on = choice.starts_at.astimezone(clinic_supply.current().sites[choice.site_id].zone).date()
+    is_inside = line.earliest <= on <= line.last
+    if not is_inside and not choice.outside_reason:
+        raise OutsideWindow("This date is outside of its window; say why.")
+    return soft.insist(
+        ServiceCode.INFUSION,
+        choice.starts_at,
+        choice.excuse,
+        now=now,
+        was=stood.starts_at if stood is not None else None,
+        but=[soft.Rule.HORIZON] if is_inside else [],
+    )
+
+
+def _check_spacing(
+    plan: Plan, made: Made, wanted: Mapping[int, Choice], standing: Mapping[int, Appointment]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the reasons that excuse a spacing, and what is wrong with others; both by visit."""
     sites = clinic_supply.current().sites
+    days = {line.number: line.on for line in made.lines if line.is_past and line.on is not None}
+    days |= {
+        n: c.starts_at.astimezone(sites[c.site_id].zone).date()
+        for n, c in wanted.items()
+        if n not in days
+    }
+    # Whose appointment it is that stays; nothing where the date is a new one.
+    stays = {
+        n: a.id for n, a in standing.items() if n not in wanted or _is(a, wanted[n])
+    }  # fmt: skip
+    before = _gaps_now(plan)
+    excused: dict[int, str] = {}
     found: dict[int, str] = {}
-    days: list[tuple[Line, date | None, bool]] = []
-    for line in made.lines:
-        choice = wanted.get(line.number)
-        if line.is_past or choice is None:
-            days.append((line, line.on if line.is_past else None, False))
-            continue
-        on = choice.starts_at.astimezone(sites[choice.site_id].zone).date()
-        stands = _is(standing.get(line.number), choice)
-        days.append((line, on, bool(choice.outside_reason) or stands))
-        outside = not line.earliest <= on <= line.last
-        if outside and not choice.outside_reason and not stands:
-            found[line.number] = "This date is outside of its window; say why."
-    unknown = wanted.keys() - {line.number for line in made.lines if not line.is_past}
-    found |= dict.fromkeys(unknown, "This visit is no part of what is ahead.")
-    placed = [(line, on, excused) for line, on, excused in days if on is not None]
-    for (first, one, first_excused), (second, other, excused) in pairwise(placed):
-        between = [x for x in made.lines if first.number < x.number <= second.number]
+    placed = [(line.number, days[line.number]) for line in made.lines if line.number in days]
+    for (first, one), (second, other) in pairwise(placed):
         gap = (other - one).days
-        least, most = sum(x.min_days for x in between), sum(x.max_days for x in between)
-        if least <= gap <= most or excused or first_excused or second.is_past:
+        least, most = _between(made.lines, first, second)
+        was = before.get((stays.get(first, 0), stays.get(second, 0)))
+        if least <= gap <= most or (was and _stands_broken(gap, was, (least, most))):
+            continue
+        reasons = {n: r for n in (second, first) if n in wanted and (r := wanted[n].outside_reason)}
+        if reasons:
+            excused |= reasons
             continue
         found.setdefault(
-            second.number,
-            f"Visits {first.number} and {second.number} would be {rules.plural(gap, 'day')} "
-            f"apart; {least} to {most} are planned.",
+            second if second in wanted else first,
+            f"Visits {first} and {second} would be {rules.plural(gap, 'day')} apart; "
+            f"{least} to {most} are planned.",
         )
-    if found:
-        raise NotSchedulable("Some dates do not fit the plan.", found)
+    return excused, found
+
+
+def _stands_broken(gap: int, was: tuple[int, int], now: tuple[int, int]) -> bool:
+    """Say whether a distance was not as planned before, and no more is asked of it now."""
+    return not was[0] <= gap <= was[1] and now[0] <= was[0] and was[1] <= now[1]
+
+
+def _beyond_ratio(choice: Choice) -> bool:
+    return choice.excuse is not None and choice.excuse.sets_aside(soft.Rule.RATIO)
+
+
+def _gaps_now(plan: Plan) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return how many days may lie between neighbours now, by the ids of their appointments."""
+    live = [v for v in plan.visits if v.state is not VisitState.OMITTED]
+    placed = [v for v in live if v.appointment_id is not None]
+    found = {}
+    for one, other in pairwise(placed):
+        between = [v for v in live if one.number < v.number <= other.number]
+        assert one.appointment_id is not None
+        assert other.appointment_id is not None
+        found[one.appointment_id, other.appointment_id] = (
+            sum(v.min_days for v in between),
+            sum(v.max_days for v in between),
+        )
+    return found
+
+
+def _between(lines: Sequence[Line], first: int, second: int) -> tuple[int, int]:
+    """Return how many days may lie between two visits, at least and at most."""
+    between = [line for line in lines if first < line.number <= second]
+    return sum(line.min_days for line in between), sum(line.max_days for line in between)
+
+
+def _beside(
+    made: Made, days: Mapping[int, date], number: int
+) -> list[tuple[tuple[int, date], tuple[int, date]]]:
+    """Return the pairs of a visit with the one before and after it that have a day."""
+    placed = [(line.number, days[line.number]) for line in made.lines if line.number in days]
+    return [pair for pair in pairwise(placed) if number in (pair[0][0], pair[1][0])]
 
 
 def _sign(plan: Plan, signer: Staff, reason: str, *, now: datetime) -> None:

@@ -6,7 +6,7 @@ Asks the book alone: no patient, plan or protocol has to be there yet.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from scheduler.booking import offers
 from scheduler.booking.offers import Audience
@@ -142,6 +142,12 @@ def openings(
         for day in (first + timedelta(days=n) for n in range(days))
     )
     return Openings(each, min(each, key=lambda o: o.series.cost))
+
+
+def pairs(paces: Sequence[Pace], sites: int) -> int:
+    """Return how many pairs of days and sites are weighed for each first day."""
+    wide = [1, *(p.max_days - p.min_days + 1 for p in paces)]
+    return sum(a * b for a, b in pairwise(wide)) * sites**2
 
 
 def _visits(day: int, paces: Sequence[Pace], free: dict[int, list[Start]]) -> Iterator[Visit]:

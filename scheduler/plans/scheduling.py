@@ -336,6 +336,10 @@ def best_offers(plan: Plan, number: int, *, now: datetime, most: int = 3) -> Bes
     return BestOffers(tuple(spots), is_outside, row.reason)
 
 
+#: So many pairs of days the optimiser may weigh for other first days: about a second of work.
+MOST_PAIRS = 20_000
+
+
 @dataclass(frozen=True)
 class FirstDay:
     """A day the series could begin on instead, and how many of its visits have a place then."""
@@ -348,25 +352,30 @@ class FirstDay:
 
 
 def first_days(plan: Plan, shown: Preview, *, now: datetime) -> list[FirstDay]:
-    """Return, for each day of the first visit's window, how the whole series would go from it.
+    """Return, for days of the first visit's window, how the whole series would go from each.
 
-    None where the series is longer than can be looked over that way: the plan itself still shows.
+    As many days as can be looked over in about a second, those nearest to the ideal one first;
+    for wide windows that is few or none, and the plan itself still shows.
     """
     slots = slots_of(plan, now=now)
     if not 2 <= len(slots) <= openings.MOST_VISITS or any(slot.booked for slot in slots):
         return []
     paces = [openings.Pace(s.min_days, s.target_days, s.max_days) for s in slots[1:]]
-    if not all(pace.can_be for pace in paces):
-        return []
     zone = clinic_supply.current().sites[plan.site_id].zone
-    prefer = preferences(plan)
     first = max(slots[0].earliest, now).astimezone(zone).date()
     final = (slots[0].latest - timedelta(minutes=1)).astimezone(zone).date()
+    within = MOST_PAIRS // max(openings.pairs(paces, len(clinic_supply.current().sites)), 1)
+    days = min((final - first).days + 1, within)
+    if days < 1 or not all(pace.can_be for pace in paces):
+        return []
+    ideal = slots[0].ideal.astimezone(zone).date() - timedelta(days=days // 2)
+    first = max(min(ideal, final - timedelta(days=days - 1)), first)
+    prefer = preferences(plan)
     found = openings.openings(
         paces,
         site_ids=list(clinic_supply.current().sites),
         first=first,
-        days=max((final - first).days + 1, 1),
+        days=days,
         now=now,
         home_site_id=prefer.site_id or plan.site_id,
         usual=slots[0].ideal.astimezone(zone).time(),

@@ -1,13 +1,17 @@
 """Defer, carry forward, omit, re-space, cease, go on: one act, one version, one word."""
 
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from scheduler.booking import notices
+from scheduler.audit.models import AuditEntry
+from scheduler.booking import notices, soft
 from scheduler.booking.models import Appointment, Status
+from scheduler.booking.soft import Excuse
+from scheduler.clinic.models import Site
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid
 from scheduler.messaging.models import Message
@@ -16,7 +20,7 @@ from scheduler.plans import approval, changes
 from scheduler.plans import service as plans
 from scheduler.plans.acts import Ask
 from scheduler.plans.changes import ChangePreview, What
-from scheduler.plans.errors import MayNotSign, PlanOvertaken, SeriesTaken
+from scheduler.plans.errors import MayNotSign, NotSchedulable, PlanOvertaken, SeriesTaken
 from scheduler.plans.models import ChangeAct, Plan, PlanState, VisitState
 from scheduler.plans.scheduling import Choice
 from scheduler.tasks import queries as tasks
@@ -255,40 +259,117 @@ def test_after_the_review_the_next_part_goes_on_within_what_was_signed(
         assert approval.proposal_of(plan).phases[1].target_days == 24
 
 
+def crowd(site: Site, *moments: datetime) -> None:
+    """Fill both chairs of a site at these hours."""
+    for moment in moments:
+        for given in ("Ada", "Bo"):
+            other = make.patient(given, "Busy", mobile=None, email=None)
+            make.infusion(site, other, moment, now=TODAY)
+
+
 def test_a_date_that_is_taken_meanwhile_comes_back_alone_or_nothing_is_done(
     keep: Keep, where: course.Clinic
 ) -> None:
-    ask = Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 25))
+    defer = Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 25))
+    carry = Ask(ChangeAct.CARRY, visit=3)
     with keep():
         plan = running(where)
         plan_id, version = plan.id, plan.version
-        wanted = chosen(changes.preview(plan, ask, now=TODAY))
-        woburn = plan.site
-        for given in ("Ada", "Bo"):  # both chairs of that hour
-            other = make.patient(given, "Busy", mobile=None, email=None)
-            make.infusion(woburn, other, at(28), now=TODAY)
+        wanted = {ask.act: chosen(changes.preview(plan, ask, now=TODAY)) for ask in (defer, carry)}
+        crowd(plan.site, at(28), at(30))
         before = whole(plan)
 
-    def act(*, keep_rest: bool) -> changes.Changed:
+    def act(ask: Ask, *, keep_rest: bool) -> changes.Changed:
         with keep():
             return changes.apply(
-                db.session.get_one(Plan, plan_id), ask, wanted, reason="She travels.",
+                db.session.get_one(Plan, plan_id), ask, wanted[ask.act], reason="She travels.",
                 keep_rest=keep_rest, version=version, actor="staff:4", now=TODAY,
             )  # fmt: skip
 
-    with pytest.raises(SeriesTaken) as refused:
-        act(keep_rest=False)
-    assert list(refused.value.taken) == [4]
-    with keep():
-        assert whole(db.session.get_one(Plan, plan_id)) == before
+    # Visit 4 was to go to the 28th. It cannot stay on the 21st, with the third on the 25th: the
+    # date it has is not given up for one that is gone.
+    for ask, keep_rest, number in ((carry, False, 6), (defer, False, 4), (defer, True, 4)):
+        with pytest.raises(SeriesTaken) as refused:
+            act(ask, keep_rest=keep_rest)
+        assert list(refused.value.taken) == [number]
+        with keep():
+            assert whole(db.session.get_one(Plan, plan_id)) == before
 
-    assert list(act(keep_rest=True).taken) == [4]
+    assert list(act(carry, keep_rest=True).taken) == [6]
     with keep():
         plan = db.session.get_one(Plan, plan_id)
-        assert days(plan) == [12, 15, 25, 31, 34]
-        assert plan.visits[3].state is VisitState.TO_PLACE
+        assert days(plan) == [12, 15, 21, 24, 27]
+        assert plan.visits[5].state is VisitState.TO_PLACE
     with pytest.raises(PlanOvertaken):
-        act(keep_rest=True)
+        act(carry, keep_rest=True)
+
+
+def test_a_visit_keeps_the_date_it_has_unless_another_is_chosen_and_had(
+    keep: Keep, where: course.Clinic
+) -> None:
+    move = Ask(ChangeAct.RELOCATE, site_id=where.danvers)
+    with keep():
+        plan = running(where)
+        before = whole(plan)
+        wanted = chosen(changes.preview(plan, move, now=TODAY))
+        crowd(db.session.get_one(Site, where.danvers), at(21))
+
+        def act(choices: dict[int, Choice], **more: object) -> changes.Changed:
+            values: dict[str, object] = {"reason": "Nearer.", "keep_rest": True, "actor": "staff:4"}
+            return changes.apply(
+                plan, move, choices, version=plan.version, now=TODAY, **(values | more)
+            )  # type: ignore[arg-type]
+
+        # A form that says nothing of a visit that has a date does not call it off.
+        with pytest.raises(NotSchedulable) as refused:
+            act({n: c for n, c in wanted.items() if n not in (3, 5)})
+        assert sorted(refused.value.problems) == [3, 5]
+        assert whole(plan) == before
+
+        done = act(wanted)
+        assert (list(done.taken), done.kept) == ([4], {4})
+        assert days(plan) == [12, 15, 18, 21, 24, 27]
+        sites = [v.appointment.site_id for v in plan.visits if v.appointment]
+        assert sites == [where.woburn, *[where.danvers] * 2, where.woburn, *[where.danvers] * 2]
+
+
+def test_an_act_asks_for_what_any_booking_asks_for(keep: Keep, where: course.Clinic) -> None:
+    """Spacing beside a date that stands, and notice; what stood apart knowingly goes on so."""
+    now = at(13, 11)
+    stay = Ask(ChangeAct.RELOCATE, site_id=where.woburn)
+    sooner = Choice(where.woburn, at(14))  # in its window, and within a day
+    excuse = Excuse("She is here today.", frozenset({soft.Rule.NOTICE}))
+    with keep():
+        plan = running(where)
+        last = plan.visits[5].appointment
+        assert last is not None
+        plans.move(
+            last, starts_at=at(30), version=last.version, actor="staff:4", now=now,
+            reason="She asked.",
+        )  # fmt: skip
+        wanted = chosen(changes.preview(plan, stay, now=TODAY))
+        assert whats(changes.preview(plan, stay, now=TODAY)) == ["past", *["keep"] * 5]
+        before = whole(plan)
+
+        def act(choices: dict[int, Choice]) -> None:
+            changes.apply(
+                plan, stay, choices, reason="So.", keep_rest=False, version=plan.version,
+                actor="staff:4", now=now,
+            )  # fmt: skip
+
+        with pytest.raises(NotSchedulable) as refused:
+            act(wanted | {4: Choice(where.woburn, at(23))})  # a day before the fifth, which stands
+        assert refused.value.problems.keys() == {5}
+        with pytest.raises(NotSchedulable) as refused:
+            act(wanted | {2: sooner})
+        assert (refused.value.problems.keys(), refused.value.asks) == ({2}, {2})
+        assert whole(plan) == before
+
+        act(wanted | {2: replace(sooner, excuse=excuse)})
+        assert days(plan) == [12, 14, 18, 21, 24, 30]
+        assert plan.visits[5].outside_reason == "She asked."
+        noted = sa.select(AuditEntry.detail).where(AuditEntry.action == soft.SET_ASIDE)
+        assert [row["reason"] for row in db.session.scalars(noted)] == [excuse.reason]
 
 
 @pytest.mark.parametrize(

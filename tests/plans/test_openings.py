@@ -175,7 +175,7 @@ def test_a_part_of_the_day_and_a_busy_patient_are_kept_to(room: Flask, now: date
     assert (first.at, second.at) == (make.at(10, 30), make.at(10, 30, days=3))
 
 
-@pytest.mark.parametrize("pace", [Pace(0, 1, 2), Pace(3, 2, 4), Pace(2, 5, 4), Pace(1, 1, 121)])
+@pytest.mark.parametrize("pace", [Pace(0, 1, 2), Pace(3, 2, 4), Pace(2, 5, 4), Pace(1, 1, 366)])
 def test_a_pace_that_cannot_be_is_refused(room: Flask, now: datetime, pace: Pace) -> None:
     with pytest.raises(Invalid):
         openings([pace], site_ids=[1], first=FIRST, days=1, now=now)

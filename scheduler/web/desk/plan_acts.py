@@ -149,23 +149,32 @@ def do(public_id: str) -> ResponseReturnValue:
                 signer=word.staff if word else None,
                 unplaced=plan_form.read_whys(),
             )
+            need = {n: done.taken[n] for n in done.at_ratio if plan_form.is_typed(n)}
+            if need:  # nobody took it meanwhile: it was asked for in so many words
+                raise NotSchedulable("Some dates need a reason.", need, frozenset(need))
     except SeriesTaken as refusal:
         kept = {n: c for n, c in plan_form.kept_choices().items() if n not in refusal.taken}
-        return _page(public_id, kept, refusal, refusal.taken)[0], refusal.status
+        return _page(public_id, kept, refusal, refusal.taken, refusal.asks)[0], refusal.status
     except NotSchedulable as refusal:
-        return _page(public_id, plan_form.kept_choices(), refusal, refusal.problems)[
+        return _page(public_id, plan_form.kept_choices(), refusal, refusal.problems, refusal.asks)[
             0
         ], refusal.status
     except Refusal as refusal:
         return _page(public_id, plan_form.kept_choices(), refusal)[0], refusal.status
     if done.taken:
+        left = sorted(done.taken.keys() - done.kept)
         say(
-            f"Done, but for visit {', '.join(map(str, sorted(done.taken)))}: the time was taken "
-            "meanwhile. Choose another below."
+            "Done, but a time was taken meanwhile. "
+            + (f"Visit {_list(sorted(done.kept))} keeps the date it had. " if done.kept else "")
+            + (f"Visit {_list(left)} has no date: choose another below." if left else "")
         )
     else:
         say("Done. It is a new version of the plan, with its reason.")
     return redirect(url_for("desk_plan.show", public_id=public_id), code=303)
+
+
+def _list(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _asked() -> Ask:
@@ -207,6 +216,7 @@ def _page(
     chosen: Mapping[int, Choice] | None = None,
     refusal: Refusal | None = None,
     problems: Mapping[int, str] | None = None,
+    asks: frozenset[int] = frozenset(),
 ) -> tuple[str, Refusal | None]:
     let_go()
     now = clock.now()
@@ -247,6 +257,7 @@ def _page(
         refusal=refusal,
         lines=plan_form.lines_about(problems) if problems else refusals.lines(refusal),
         row_problems=problems or {},
+        row_asks=asks,
     )
     looks.note("plan.viewed", found.topic, patient_id=found.patient_id)
     return html, refusal
