@@ -12,9 +12,11 @@ minutes, which two sweeps over sorted starts minimise for all candidates of the 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 DAY_OFF = 600  # for each day away from the ideal one
@@ -107,6 +109,64 @@ class _Group:
     cost: list[int | None]
     came_from: list[tuple[int, int, int] | None]  # (visit, group, index)
 
+    @cached_property
+    def times(self) -> tuple[int, ...]:
+        """Return the minute of each start."""
+        return tuple(start.minute for start in self.starts)
+
+    @cached_property
+    def known(self) -> list[tuple[int, int, int]]:
+        """Minute, cost and index of each start that can be reached; read when costs are final."""
+        return [
+            (s.minute, c, n)
+            for n, (s, c) in enumerate(zip(self.starts, self.cost, strict=True))
+            if c is not None
+        ]
+
+    @cached_property
+    def minutes(self) -> list[int]:
+        """Return the minutes of what is known, in order."""
+        return [m for m, _, _ in self.known]
+
+    @cached_property
+    def falling(self) -> list[int]:
+        """Return, for each known start, the cheapest up to it for who comes later in the day."""
+        return _least((c - m for m, c, _ in self.known), reverse=False)
+
+    @cached_property
+    def rising(self) -> list[int]:
+        """Return, for each known start, the cheapest from it on for who comes earlier."""
+        return _least((c + m for m, c, _ in self.known), reverse=True)
+
+    def onward(self, times: Sequence[int]) -> list[tuple[int, int]]:
+        """Return cost and place of the best way on to each time of another day, all allowed."""
+        known = self._nearest  # the days that follow ask for the same times again and again
+        return [known.get(minute) or self._find_nearest(minute) for minute in times]
+
+    def _find_nearest(self, minute: int) -> tuple[int, int]:
+        found = self._nearest[minute] = min(self.ways(minute, len(self.known)))
+        return found
+
+    @cached_property
+    def _nearest(self) -> dict[int, tuple[int, int]]:
+        return {}
+
+    def ways(self, minute: int, until: int) -> Iterator[tuple[int, int]]:
+        """Yield cost and place of the ways on to a minute that may be best, of the first `until`.
+
+        A minute of difference costs one. At least one is yielded when `until` is.
+        """
+        at_or_before = min(bisect_right(self.minutes, minute), until)
+        if at_or_before:
+            n = self.falling[at_or_before - 1]
+            yield self.known[n][1] + minute - self.known[n][0], n
+        if at_or_before < until == len(self.known):
+            n = self.rising[at_or_before]
+            yield self.known[n][1] + self.known[n][0] - minute, n
+        else:  # the wall-clock hours cut the later ones off: look at what is left
+            for n in range(at_or_before, until):
+                yield self.known[n][1] + self.known[n][0] - minute, n
+
 
 def place(visits: Sequence[Visit], wishes: Wishes) -> Series:
     """Return the cheapest placement of the series; visits that cannot be placed say why.
@@ -131,10 +191,11 @@ def alternatives(
     chosen = {k: p.start for k, p in enumerate(series.placements) if p.start is not None}
     k = next(i for i, v in enumerate(visits) if v.number == number)
     now = chosen.pop(k, None)
+    cost_at = _cost_at(visits, wishes, chosen, k)
     ranked = sorted(
         (cost, start)
         for start in visits[k].starts
-        if start != now and (cost := _cost_at(visits, wishes, chosen, k, start)) is not None
+        if start != now and (cost := cost_at(start)) is not None
     )
     found: list[Start] = []
     taken = {(now.day, now.site_id)} if now else set()
@@ -142,9 +203,11 @@ def alternatives(
         if (start.day, start.site_id) not in taken:
             taken.add((start.day, start.site_id))
             found.append(start)
+            if len(found) == most:
+                return found
     # A day with nothing else to offer is better than an empty list.
-    found.extend(s for _, s in ranked if s not in found)
-    return found[:most]
+    rest = (s for _, s in ranked if s not in found)
+    return found + list(islice(rest, most - len(found)))
 
 
 def unary(visit: Visit, start: Start, wishes: Wishes) -> int:
@@ -250,9 +313,7 @@ def _step(
     wishes: Wishes,
 ) -> None:
     """Reach visit k from visit i, what lies between left out."""
-    between = visits[i + 1 : k + 1]
-    least, most = sum(v.min_days for v in between), sum(v.max_days for v in between)
-    target = sum(v.target_days for v in between)
+    least, target, most = _pace(visits[i + 1 : k + 1])
     left_out = LEFT_OUT * (k - i - 1)
     both_fixed = visits[i].is_fixed and visits[k].is_fixed
     for here in groups:
@@ -270,40 +331,24 @@ def _carry(there: _Group, here: _Group, price: int, slack: int, origin: tuple[in
 
     `slack` is how many minutes later in the day the earlier visit may be than this one.
     """
-    known = [
-        (s.minute, c, n)
-        for n, (s, c) in enumerate(zip(there.starts, there.cost, strict=True))
-        if c is not None
-    ]
-    if not known:
+    if not there.known:
         return
-    minutes = [m for m, _, _ in known]
-    falling = _least((c - m for m, c, _ in known), reverse=False)
-    rising = _least((c + m for m, c, _ in known), reverse=True)
-    for index, start in enumerate(here.starts):
-        options: list[tuple[int, int]] = []
-        allowed_until = bisect_right(minutes, start.minute + slack)
-        at_or_before = min(bisect_right(minutes, start.minute), allowed_until)
-        if at_or_before:
-            n = falling[at_or_before - 1]
-            options.append((known[n][1] + start.minute - known[n][0], n))
-        if at_or_before < allowed_until:
-            if allowed_until == len(known):
-                n = rising[at_or_before]
-                options.append((known[n][1] + known[n][0] - start.minute, n))
-            else:  # the wall-clock hours cut the later ones off: look at what is left
-                options.extend(
-                    (known[n][1] + known[n][0] - start.minute, n)
-                    for n in range(at_or_before, allowed_until)
-                )
-        if not options:
-            continue
-        cost, n = min(options)
-        cost += price
+    if there.minutes[-1] - here.times[0] <= slack:
+        ways: Iterable[tuple[int, tuple[int, int]]] = enumerate(there.onward(here.times))
+    else:
+        ways = _cut_off(there, here, slack)
+    for index, (cost, n) in ways:
         best = here.cost[index]
-        if best is None or cost < best:
-            here.cost[index] = cost
-            here.came_from[index] = (*origin, known[n][2])
+        if best is None or cost + price < best:
+            here.cost[index] = cost + price
+            here.came_from[index] = (*origin, there.known[n][2])
+
+
+def _cut_off(there: _Group, here: _Group, slack: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield place, and the best way to it, of each start that the wall-clock hours allow."""
+    for index, minute in enumerate(here.times):
+        if until := bisect_right(there.minutes, minute + slack):
+            yield index, min(there.ways(minute, until))
 
 
 def _least(values: Iterator[int], *, reverse: bool) -> list[int]:
@@ -351,58 +396,62 @@ def _neighbours(chosen: dict[int, Start], k: int) -> tuple[int | None, int | Non
     return before, after
 
 
-def _fits_before(
-    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int, start: Start
-) -> bool:
+def _may_follow(
+    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int
+) -> Callable[[Start], bool]:
+    """Return whether a start of visit k keeps the spacing to the one placed before it."""
     before, _ = _neighbours(chosen, k)
     if before is None:
-        return _after_the_one_before(visits, k, start, wishes)
-    between = visits[before + 1 : k + 1]
-    return allowed(
-        chosen[before],
-        start,
-        min_days=sum(v.min_days for v in between),
-        max_days=sum(v.max_days for v in between),
-        min_hours=wishes.min_hours,
-    )
+        return lambda start: _after_the_one_before(visits, k, start, wishes)
+    least, _, most = _pace(visits[before + 1 : k + 1])
+    there, hours = chosen[before], wishes.min_hours
+    return lambda start: allowed(there, start, min_days=least, max_days=most, min_hours=hours)
 
 
-def _fits_after(
-    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int, start: Start
-) -> bool:
+def _may_precede(
+    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int
+) -> Callable[[Start], bool]:
+    """Return whether a start of visit k keeps the spacing to the one placed after it."""
     _, after = _neighbours(chosen, k)
     if after is None:
-        return True
-    between = visits[k + 1 : after + 1]
-    return allowed(
-        start,
-        chosen[after],
-        min_days=sum(v.min_days for v in between),
-        max_days=sum(v.max_days for v in between),
-        min_hours=wishes.min_hours,
+        return lambda _: True
+    least, _, most = _pace(visits[k + 1 : after + 1])
+    there, hours = chosen[after], wishes.min_hours
+    return lambda start: allowed(start, there, min_days=least, max_days=most, min_hours=hours)
+
+
+def _pace(between: Sequence[Visit]) -> tuple[int, int, int]:
+    """Return the least, wanted and most days that a stretch of visits takes."""
+    return (
+        sum(v.min_days for v in between),
+        sum(v.target_days for v in between),
+        sum(v.max_days for v in between),
     )
 
 
 def _cost_at(
-    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int, start: Start
-) -> int | None:
+    visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int
+) -> Callable[[Start], int | None]:
     """Return what a start of visit k costs with its neighbours as they are; None: not allowed."""
-    if not (
-        _fits_before(visits, wishes, chosen, k, start)
-        and _fits_after(visits, wishes, chosen, k, start)
-    ):
-        return None
     before, after = _neighbours(chosen, k)
-    cost = unary(visits[k], start, wishes)
-    if before is None:
-        cost += abs(start.minute - wishes.minute)
-    else:
-        target = sum(v.target_days for v in visits[before + 1 : k + 1])
-        cost += pairwise(chosen[before], start, target)
-    if after is not None:
-        target = sum(v.target_days for v in visits[k + 1 : after + 1])
-        cost += pairwise(start, chosen[after], target)
-    return cost
+    follows = _may_follow(visits, wishes, chosen, k)
+    precedes = _may_precede(visits, wishes, chosen, k)
+    _, since, _ = _pace(visits[before + 1 : k + 1] if before is not None else ())
+    _, until, _ = _pace(visits[k + 1 : after + 1] if after is not None else ())
+
+    def cost_at(start: Start) -> int | None:
+        if not (follows(start) and precedes(start)):
+            return None
+        cost = unary(visits[k], start, wishes)
+        if before is None:
+            cost += abs(start.minute - wishes.minute)
+        else:
+            cost += pairwise(chosen[before], start, since)
+        if after is not None:
+            cost += pairwise(start, chosen[after], until)
+        return cost
+
+    return cost_at
 
 
 def _binding(visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], k: int) -> str:
@@ -411,7 +460,7 @@ def _binding(visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], 
     if not visit.starts:
         return "No time is free in its window."
     before, after = _neighbours(chosen, k)
-    near = [s for s in visit.starts if _fits_before(visits, wishes, chosen, k, s)]
+    near = [*filter(_may_follow(visits, wishes, chosen, k), visit.starts)]
     if not near:
         if before is None:
             return (
@@ -423,7 +472,7 @@ def _binding(visits: Sequence[Visit], wishes: Wishes, chosen: dict[int, Start], 
             f"far from it: {visit.min_days} to {visit.max_days} days, "
             f"at least {wishes.min_hours} hours."
         )
-    if after is not None and not any(_fits_after(visits, wishes, chosen, k, s) for s in near):
+    if after is not None and not any(map(_may_precede(visits, wishes, chosen, k), near)):
         following = visits[k + 1]
         return (
             f"Every free time in its window leaves visit {visits[after].number} too close or too "
