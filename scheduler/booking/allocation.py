@@ -79,6 +79,7 @@ class Wish:
     patient_resource_id: int | None = None
     patient_lane: int | None = None
     beyond_ratio: bool = False  # a nurse may watch one more than usual for it
+    longer_minutes: int = 0  # than usual; `offering` has them in it
 
     @property
     def stay(self) -> TimeSpan:
@@ -102,8 +103,9 @@ class Wish:
             SlotTaken: the service has another length by now, so another end was asked for.
         """
         supply = clinic_supply.current()
-        site, offering = supply.sites[self.site.id], supply.services[self.offering.code]
-        if site is self.site and offering is self.offering:
+        site = supply.sites[self.site.id]
+        offering = supply.services[self.offering.code].lasting(self.longer_minutes)
+        if site is self.site and offering == self.offering:
             return self
         again = replace(self, site=site, offering=offering)
         if again.stay != self.stay:

@@ -66,6 +66,7 @@ class Appointment(Model):
     patient_id: Mapped[int] = mapped_column(ForeignKey("patient.id"))
     starts_at: Mapped[datetime]  # when the patient must be there, or is called
     ends_at: Mapped[datetime]  # when they are done
+    longer_minutes: Mapped[int] = mapped_column(default=0)  # than the service usually takes
     wall_start: Mapped[str]  # the site's wall clock at booking: "2026-03-03T10:45"
     zone_name: Mapped[str]
     status: Mapped[Status] = mapped_column(word(Status), default=Status.BOOKED)

@@ -493,6 +493,7 @@ def find(
     patient_lane: int | None = None,
     but_appointment: int | Collection[int] | None = None,
     but_hold: int | None = None,
+    longer_minutes: int = 0,
 ) -> list[Offer]:
     """Return every start that could be booked in [since, until), in order of time, then site.
 
@@ -505,6 +506,7 @@ def find(
         person_id: Only with this member of staff.
         patient_lane: Only when this patient is nowhere else.
         but_appointment: As if this appointment, or these, were not there.
+        longer_minutes: Only where there is room for a visit so much longer than usual.
     """
     offers: list[Offer] = []
     for free, offering, starts in _looks(
@@ -519,6 +521,7 @@ def find(
         patient_lane=patient_lane,
         but_appointment=but_appointment,
         but_hold=but_hold,
+        longer_minutes=longer_minutes,
     ):
         offers += _offers(free, offering, starts, person_id)
     offers.sort(key=attrgetter("starts_at"))  # sites and services came in order
@@ -606,6 +609,7 @@ def nearest(
     most: int = 4,
     but_appointment: int | None = None,
     but_hold: int | None = None,
+    longer_minutes: int = 0,
 ) -> list[Offer]:
     """Return the free starts closest to a moment, in order of time: what to offer instead.
 
@@ -624,6 +628,7 @@ def nearest(
         patient_lane=None,
         but_appointment=but_appointment,
         but_hold=but_hold,
+        longer_minutes=longer_minutes,
     ):
         here = free.grid.step(around)
         close = sorted(bits.steps_in(starts), key=lambda step: abs(step - here))[:most]
@@ -655,12 +660,13 @@ def _looks(
     patient_lane: int | None,
     but_appointment: int | Collection[int] | None,
     but_hold: int | None,
+    longer_minutes: int = 0,
 ) -> Iterator[tuple[Room, Offering, int]]:
     """Yield, by site and service in order, the free time and the starts in it to be offered."""
     supply = clinic_supply.current()
     asked: dict[int, list[tuple[Offering, datetime, datetime]]] = {}
     for site_id, code in product(sorted(set(site_ids)), _codes(services)):
-        site, offering = supply.sites[site_id], supply.services[code]
+        site, offering = supply.sites[site_id], supply.services[code].lasting(longer_minutes)
         low, high = bounds(
             offering, _moment(since, site), _moment(until, site), now=now, audience=audience
         )

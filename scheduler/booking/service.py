@@ -162,6 +162,7 @@ def pencil(
     holder: str,
     expires_at: datetime,
     now: datetime,
+    longer_minutes: int = 0,
 ) -> Hold:
     """Keep a start of a likely course until a moment; staff ask, and nobody is told.
 
@@ -170,7 +171,7 @@ def pencil(
     Raises:
         NotOffered, SlotTaken: as for booking.
     """
-    wish = _wish(service, site_id, starts_at)
+    wish = _wish(service, site_id, starts_at, longer_minutes=longer_minutes)
     lock(candidates(wish))
     row = Hold(
         kind=HoldKind.PENCIL,
@@ -288,6 +289,7 @@ def book(
     spacing_reason: str | None = None,
     note: str | None = None,
     beyond_ratio: bool = False,
+    longer_minutes: int = 0,
     notify: bool = True,
 ) -> Appointment:
     """Book a start at once: appointment, claims, audit and messages in the caller's transaction.
@@ -296,6 +298,7 @@ def book(
         authority: For an infusion: what entitles it, as (kind, "clearance:12", reason).
         spacing_reason: Why it may lie closer to another infusion than usual.
         beyond_ratio: Whether a nurse may watch one more than usual; for soft.note afterwards.
+        longer_minutes: How much longer than usual they stay, in steps of five; it keeps that.
         notify: Whether the patient is to be told; without it they count as told.
 
     Raises:
@@ -312,6 +315,7 @@ def book(
         person_id=person_id,
         chair_id=chair_id,
         beyond_ratio=beyond_ratio,
+        longer_minutes=longer_minutes,
     )
     if wish.offering.needs_authority and authority is None:
         raise NoAuthority("This visit needs a clinician's clearance or an approved plan first.")
@@ -344,9 +348,13 @@ def move(
     audience: Audience = Audience.DESK,
     spacing_reason: str | None = None,
     beyond_ratio: bool = False,
+    longer_minutes: int | None = None,
     notify: bool = True,
 ) -> Appointment:
     """Give an appointment another time, place or person; all of it or nothing.
+
+    Args:
+        longer_minutes: How much longer than usual they stay from now on; as before if left out.
 
     Raises:
         Overtaken: somebody changed it since version `version` was read; says who and what.
@@ -362,6 +370,7 @@ def move(
         person_id=person_id,
         chair_id=chair_id,
         beyond_ratio=beyond_ratio,
+        longer_minutes=appointment.longer_minutes if longer_minutes is None else longer_minutes,
     )
     here = _wish(appointment.service_code, appointment.site_id, appointment.starts_at)
     lock(candidates(wish) | candidates(here))
@@ -377,6 +386,7 @@ def move(
         appointment.site_id = target
         appointment.starts_at = wish.stay.start
         appointment.ends_at = wish.stay.end
+        appointment.longer_minutes = wish.longer_minutes
         appointment.wall_start = wall_text(starts_at, wish.site.zone)
         appointment.zone_name = wish.site.zone.key
         db.session.flush()
@@ -494,6 +504,7 @@ def reinstate(
         appointment.site_id,
         appointment.starts_at,
         patient=appointment.patient,
+        longer_minutes=appointment.longer_minutes,
     )
     lock(candidates(wish))
     event = _step(appointment, Event.REINSTATE, version=version)
@@ -640,6 +651,7 @@ def _wish(
     person_id: int | None = None,
     chair_id: int | None = None,
     beyond_ratio: bool = False,
+    longer_minutes: int = 0,
 ) -> Wish:
     supply = clinic_supply.current()
     site = supply.sites.get(site_id)
@@ -650,7 +662,7 @@ def _wish(
     if patient is not None:
         lane = clinic_queries.lane_of(patient.resource_id)
     return Wish(
-        offering=offering,
+        offering=offering.lasting(longer_minutes),
         site=site,
         starts_at=starts_at,
         person_id=person_id,
@@ -658,6 +670,7 @@ def _wish(
         patient_resource_id=patient.resource_id if patient else None,
         patient_lane=lane,
         beyond_ratio=beyond_ratio,
+        longer_minutes=longer_minutes,
     )
 
 
@@ -701,6 +714,7 @@ def _with_alternatives(
         around=wish.starts_at,
         now=now,
         audience=audience,
+        longer_minutes=wish.longer_minutes,
     )
     return type(refusal)(refusal.message, near)
 
@@ -756,6 +770,7 @@ def _new(
         patient_id=patient.id,
         starts_at=wish.stay.start,
         ends_at=wish.stay.end,
+        longer_minutes=wish.longer_minutes,
         wall_start=wall_text(wish.starts_at, wish.site.zone),
         zone_name=wish.site.zone.key,
         status=Status.BOOKED,

@@ -243,7 +243,9 @@ def keep_from_start(appointment: Appointment, reason: str, *, actor: str, now: d
 def could_take_over(hit: Hit, *, now: datetime) -> list[Unit]:
     """Return who could do it at the very same time and place, free chair and all."""
     supply = clinic_supply.current()
-    site, offering = supply.sites[hit.site_id], supply.services[hit.service_code]
+    site, usual = supply.sites[hit.site_id], supply.services[hit.service_code]
+    stays = (hit.ends_at - hit.starts_at) // timedelta(minutes=1)
+    offering = usual.lasting(max(stays - usual.visit_minutes, 0))
     need = offering.need(NeedKind.PERSON)
     if need is None or hit.starts_at < now:
         return []
@@ -581,7 +583,9 @@ def _give_what_is_needed_now(book: _Book, supply: Supply, *, now: datetime) -> N
     """
     lacking: dict[tuple[int, date], list[tuple[_Row, Offering]]] = {}
     for row in book.rows.values():
-        site, offering = supply.sites[row.site_id], supply.services[row.service_code]
+        site, usual = supply.sites[row.site_id], supply.services[row.service_code]
+        stays = (row.stay.end - row.stay.start) // timedelta(minutes=1)
+        offering = usual.lasting(max(stays - usual.visit_minutes, 0))
         has = {seat.kind.value for seat in row.seats}
         needs = tuple(need for need in offering.needs if need.kind.value not in has)
         if has and needs and row.stay.start > now:

@@ -4,7 +4,7 @@ This is the one cache of the house (design decision 21). It holds no appointment
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
@@ -96,6 +96,18 @@ class Offering:
     is_online: bool
     needs_authority: bool
     needs: tuple[Need, ...]
+
+    def lasting(self, longer_minutes: int) -> "Offering":
+        """Return the same service for a visit that stays so much longer: chair, people and all."""
+        if not longer_minutes:
+            return self
+        needs = tuple(
+            need
+            if need.kind is NeedKind.STARTS
+            else replace(need, until_minute=need.until_minute + longer_minutes)
+            for need in self.needs
+        )
+        return replace(self, visit_minutes=self.visit_minutes + longer_minutes, needs=needs)
 
     def need(self, kind: NeedKind) -> Need | None:
         """Return what it takes of one kind, if anything."""

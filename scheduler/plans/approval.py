@@ -342,9 +342,11 @@ def _ask_to_look(assessment: Assessment, *, site_id: int, now: datetime) -> None
 
 
 def _settle_pencils(owed: FollowUp, plan: Plan, *, actor: str, now: datetime) -> Settled | None:
+    proposal = proposal_of(plan)
     return pencils.settle(
         owed,
-        windows_of(plan, now=now) if proposal_of(plan).act is Act.SERIES else [],
+        windows_of(plan, now=now) if proposal.act is Act.SERIES else [],
+        recovery_minutes=max((p.recovery_minutes for p in proposal.phases), default=0),
         home_site_id=plan.site_id,
         actor=actor,
         now=now,

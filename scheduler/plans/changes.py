@@ -145,10 +145,12 @@ def preview(
     prefer = scheduling.preferences(plan)
     if ask.site_id is not None:
         prefer = replace(prefer, site_id=ask.site_id)
+    phases = {line.number: line.phase for line in made.lines}
     picked = {
         n: c
         for n, c in (chosen or {}).items()
-        if _is(standing.get(n), c) or scheduling.is_free(plan, c, now=now, but=own)
+        if _is(standing.get(n), c)
+        or scheduling.is_free(plan, c, phases.get(n, 0), now=now, but=own)
     }
     placed = scheduling.place(plan, slots, prefer, picked, now=now, but=own)
     before = _spacing_now(plan)
@@ -426,6 +428,7 @@ class _Deed:
                     now=self.now,
                     spacing_reason=self._spacing(choice, but=appointment.id),
                     beyond_ratio=_beyond_ratio(choice),
+                    longer_minutes=self._longer(number, choice),
                     notify=self.notify,
                 )
                 self._note(number, choice, appointment)
@@ -452,6 +455,7 @@ class _Deed:
                     ),
                     spacing_reason=self._spacing(choice),
                     beyond_ratio=_beyond_ratio(choice),
+                    longer_minutes=self._longer(number, choice),
                     notify=self.notify,
                 )
                 self._note(number, choice, made)
@@ -470,6 +474,11 @@ class _Deed:
         """Put on record which rules were set aside for a date, and why."""
         broken = self.judged.set_aside.get(number, [])
         soft.note(appointment, broken, choice.excuse, actor=self.actor, now=self.now)
+
+    def _longer(self, number: int, choice: Choice) -> int:
+        phase = next(line.phase for line in self.made.lines if line.number == number)
+        recovery = self.made.phases[phase].recovery_minutes
+        return visits.longer_than_usual(recovery, choice.site_id)
 
     def _spacing(self, choice: Choice, *, but: int | None = None) -> str | None:
         return safety.check_spacing(

@@ -93,6 +93,7 @@ def openings(
     person_id: int | None = None,
     patient_lane: int | None = None,
     suits: Callable[[Start], bool] = lambda _: True,
+    longer_minutes: int = 0,
 ) -> Openings:
     """Return, for each day a series could begin on, how many of its visits could be booked.
 
@@ -106,6 +107,7 @@ def openings(
         usual: The time of day that is preferred, on the wall clock.
         min_hours: Between two visits, on the wall clock.
         suits: Whether a free start is one the patient could come to.
+        longer_minutes: How much longer than usual each visit is.
 
     Raises:
         Invalid: a pace that cannot be, or too many visits.
@@ -125,6 +127,7 @@ def openings(
         parts=parts,
         person_id=person_id,
         patient_lane=patient_lane,
+        longer_minutes=longer_minutes,
     )
     sites = clinic_supply.current().sites  # asked once: there are thousands of starts
     free: dict[int, list[Start]] = {}

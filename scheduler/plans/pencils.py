@@ -22,7 +22,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.patients.models import Pain
-from scheduler.plans import library, optimiser, rules
+from scheduler.plans import library, optimiser, rules, visits
 from scheduler.plans.errors import WrongPlanState
 from scheduler.plans.models import OPEN, FollowUp, Plan
 from scheduler.plans.optimiser import Start, Visit, Wishes
@@ -116,8 +116,9 @@ def pencil(owed: FollowUp, response: Response, *, actor: str, now: datetime) -> 
         usual=infusion.starts_at.astimezone(infusion.site.zone).time(),
     )
     home = patient.home_site_id or infusion.site_id
-    starts = _place(owed, windows, [], home, now=now)
-    held = _hold(owed, starts, until=until, now=now)
+    recovery = max(p.recovery_minutes for p in rules.until_review(course.phases))
+    starts = _place(owed, windows, [], home, recovery, now=now)
+    held = _hold(owed, starts, recovery, until=until, now=now)
     if not held:
         raise SlotTaken("Not one of its dates is free.")
     _note(owed, "course.pencilled", actor=actor, now=now, dates=len(held), row=course.row_id)
@@ -128,6 +129,7 @@ def settle(
     owed: FollowUp,
     windows: Sequence[Window],
     *,
+    recovery_minutes: int,
     home_site_id: int,
     actor: str,
     now: datetime,
@@ -143,7 +145,7 @@ def settle(
         return Settled(0, 0, 0, release(owed, actor=actor, now=now))
     wanted = {
         (start.site_id, start.at): start
-        for start in _place(owed, windows, before, home_site_id, now=now)
+        for start in _place(owed, windows, before, home_site_id, recovery_minutes, now=now)
     }
     until = now + KEPT_AFTER_CHAT
     stays = [hold for hold in before if (hold.site_id, hold.starts_at) in wanted]
@@ -153,7 +155,7 @@ def settle(
             del wanted[hold.site_id, hold.starts_at]
         else:
             booking.release_hold(hold)
-    new = _hold(owed, list(wanted.values()), until=until, now=now)
+    new = _hold(owed, list(wanted.values()), recovery_minutes, until=until, now=now)
     gone = len(before) - len(stays)
     done = Settled(
         kept=len(stays),
@@ -236,6 +238,7 @@ def _place(
     windows: Sequence[Window],
     before: Sequence[Hold],
     home_site_id: int,
+    recovery_minutes: int,
     *,
     now: datetime,
 ) -> list[Start]:
@@ -251,6 +254,7 @@ def _place(
         now=now,
         audience=Audience.DESK,
         patient_lane=clinic_queries.lane_of(patient.resource_id),
+        longer_minutes=max(visits.longer_than_usual(recovery_minutes, site) for site in sites),
     )
     free = [Start.on_wall(o.starts_at, o.site_id, sites[o.site_id].zone) for o in found]
     free = sorted({*free, *kept})
@@ -293,7 +297,14 @@ def _least_hours() -> int:
     return library.table_of(library.active()).min_hours_between
 
 
-def _hold(owed: FollowUp, starts: Sequence[Start], *, until: datetime, now: datetime) -> list[Hold]:
+def _hold(
+    owed: FollowUp,
+    starts: Sequence[Start],
+    recovery_minutes: int,
+    *,
+    until: datetime,
+    now: datetime,
+) -> list[Hold]:
     held = []
     for start in starts:
         try:
@@ -305,6 +316,7 @@ def _hold(owed: FollowUp, starts: Sequence[Start], *, until: datetime, now: date
                     holder=_holder(owed),
                     expires_at=until,
                     now=now,
+                    longer_minutes=visits.longer_than_usual(recovery_minutes, start.site_id),
                 )
             held.append(row)
         except (NotOffered, SlotTaken):

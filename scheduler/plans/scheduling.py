@@ -223,10 +223,11 @@ def preview(
         for n, spot in pencilled.items()
         if not wish.barred(start_of(spot.starts_at, sites[spot.site_id]))
     }
+    phases = {s.number: s.phase for s in slots}
     picked = {
         n: c
         for n, c in (chosen or {}).items()
-        if Spot(c.starts_at, c.site_id) in own or is_free(plan, c, now=now)
+        if Spot(c.starts_at, c.site_id) in own or is_free(plan, c, phases.get(n, 0), now=now)
     }
     placed = place(
         plan,
@@ -382,6 +383,10 @@ def first_days(plan: Plan, shown: Preview, *, now: datetime) -> list[FirstDay]:
         min_hours=safety.least_hours(plan.patient),
         patient_lane=lane_of(plan),
         suits=lambda start: not prefer.barred(start),
+        longer_minutes=max(
+            longer(plan, {s.phase for s in slots}, site_id)
+            for site_id in clinic_supply.current().sites
+        ),
     )
     here = shown.rows[0].spot
     taken = here.starts_at.astimezone(zone).date() if here else None
@@ -469,6 +474,7 @@ def schedule(
                         now=now,
                     ),
                     beyond_ratio=excuse is not None and excuse.sets_aside(soft.Rule.RATIO),
+                    longer_minutes=longer(plan, [visit.phase], choice.site_id),
                     notify=notify,
                 )
                 soft.note(appointment, broken, excuse, actor=actor, now=now)
@@ -704,11 +710,23 @@ def free_starts(
         audience=Audience.DESK,
         patient_lane=lane_of(plan),
         but_appointment=tuple(but) or None,
+        longer_minutes=max(longer(plan, {s.phase for s in wanted}, site_id) for site_id in sites),
     )
     return [
         Start.on_wall(o.starts_at, o.site_id, sites[o.site_id].zone, free=o.free, of=o.of)
         for o in found
     ]
+
+
+def longer(plan: Plan, phases: Collection[int], site_id: int) -> int:
+    """Return how many minutes longer than usual a visit of these phases takes: its recovery.
+
+    What the service books after the infusion is what it usually takes. Of several phases, the
+    longest.
+    """
+    known = approval.proposal_of(plan).phases
+    asked = [known[n].recovery_minutes for n in phases if n < len(known)]
+    return visits.longer_than_usual(max(asked, default=0), site_id)
 
 
 def _pencilled(plan: Plan, slots: Sequence[Slot], *, now: datetime) -> dict[int, Spot]:
@@ -736,8 +754,10 @@ def lane_of_patient(patient: Patient) -> int | None:
     )
 
 
-def is_free(plan: Plan, choice: Choice, *, now: datetime, but: Collection[int] = ()) -> bool:
-    """Say whether a date could be booked for the patient of a plan."""
+def is_free(
+    plan: Plan, choice: Choice, phase: int, *, now: datetime, but: Collection[int] = ()
+) -> bool:
+    """Say whether a date could be booked for a visit of this phase of a plan."""
     found = offers.find(
         ServiceCode.INFUSION,
         site_ids=[choice.site_id],
@@ -747,6 +767,7 @@ def is_free(plan: Plan, choice: Choice, *, now: datetime, but: Collection[int] =
         audience=Audience.DESK,
         patient_lane=lane_of(plan),
         but_appointment=tuple(but) or None,
+        longer_minutes=longer(plan, [phase], choice.site_id),
     )
     return bool(found)
 

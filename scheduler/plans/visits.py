@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from scheduler.booking.models import Appointment
+from scheduler.clinic import supply as clinic_supply
+from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.core.db import db
 from scheduler.plans.errors import OutsideWindow
 from scheduler.plans.models import PlannedVisit, VisitState
@@ -63,6 +65,16 @@ def unlink(visit: PlannedVisit, why: str) -> None:
     visit.state, visit.reason = VisitState.TO_PLACE, why
     db.session.flush()
     db.session.expire(visit, ["appointment"])
+
+
+def longer_than_usual(recovery_minutes: int, site_id: int) -> int:
+    """Return by how much a recovery is longer than what the service books for it, in fives."""
+    supply = clinic_supply.current()
+    offering = supply.services[ServiceCode.INFUSION]
+    drip = offering.need(NeedKind.STARTS)
+    before = (drip.from_minute if drip else 0) + supply.sites[site_id].settings.infusion_minutes
+    more = recovery_minutes - (offering.visit_minutes - before)
+    return max(-(-more // 5) * 5, 0)
 
 
 def _days(visit: PlannedVisit) -> str:

@@ -155,7 +155,7 @@ def _release(appointment: Appointment, counted: Sequence[Line], *, now: datetime
         counted,
         now=now,
         infusion_minutes=settings.infusion_minutes,
-        recovery_minutes=settings.recovery_minutes,
+        recovery_minutes=settings.recovery_minutes + appointment.longer_minutes,
         turnover_minutes=settings.turnover_minutes,
     )
     if by_record is not None:
@@ -193,5 +193,5 @@ def _state(appointment: Appointment, counted: Sequence[Line], *, now: datetime) 
         ],
         now=now,
         infusion_minutes=settings.infusion_minutes,
-        recovery_minutes=settings.recovery_minutes,
+        recovery_minutes=settings.recovery_minutes + appointment.longer_minutes,
     )

@@ -57,6 +57,12 @@ def broken(plan: Plan) -> list[str]:
         assert b.starts_at is not None
         if b.starts_at - a.starts_at < timedelta(hours=47):
             found.append(f"visits {a.number} and {b.number} are too close")
+        between = [v for v in live if a.number < v.number <= b.number]
+        zone = plan.site.zone
+        gap = (b.starts_at.astimezone(zone).date() - a.starts_at.astimezone(zone).date()).days
+        is_planned = sum(v.min_days for v in between) <= gap <= sum(v.max_days for v in between)
+        if not is_planned and not (a.outside_reason or b.outside_reason):
+            found.append(f"visits {a.number} and {b.number} are {gap} days apart, and why?")
     signed = sum(p.count for p in rules.until_review(approval.proposal_of(plan).phases))
     omitted = sum(1 for v in plan.versions if v.change and v.change.act is ChangeAct.OMIT)
     if len(live) != signed - omitted:

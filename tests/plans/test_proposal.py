@@ -9,9 +9,11 @@ from flask import Flask
 from scheduler.booking import queries as book
 from scheduler.booking.errors import SlotTaken
 from scheduler.booking.models import Appointment, Hold, HoldKind
-from scheduler.clinic.models import ServiceCode
+from scheduler.clinic import roster
+from scheduler.clinic.models import Resource, ServiceCode
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid, Stale
+from scheduler.core.timespan import TimeSpan
 from scheduler.messaging.models import Message
 from scheduler.patients.models import Pain, Patient
 from scheduler.plans import approval, followups, pencils, queries, rules, scheduling
@@ -21,7 +23,7 @@ from scheduler.plans.errors import DraftBlocked, WrongPlanState
 from scheduler.plans.models import FollowUp, PlanState
 from scheduler.plans.pencils import Settled
 from scheduler.plans.protocol import Act, Mood, Phase, Response
-from scheduler.plans.scheduling import Preferences
+from scheduler.plans.scheduling import Choice, Preferences
 from scheduler.reports import counts
 from scheduler.tasks import queries as tasks
 from scheduler.treatment import chair, clearance
@@ -356,10 +358,10 @@ def test_pencilled_dates_go_with_the_visit_they_count_from(
         assert book.upcoming(patient.id, now=NOW) == []
 
 
-def test_a_changed_plan_says_what_it_is_now_and_may_be_as_wide_as_a_year(
+def test_a_changed_plan_says_what_it_is_now_and_may_be_wide_and_its_visits_long(
     keep: Keep, where: course.Clinic
 ) -> None:
-    far = Phase("Far apart", 3, 105, 120, 135, 30, 14)
+    far = Phase("Far apart", 3, 105, 120, 135, 60, 14)
     with keep():
         plan = course.draft(june(), where)
         approval.change(
@@ -372,6 +374,29 @@ def test_a_changed_plan_says_what_it_is_now_and_may_be_as_wide_as_a_year(
         assert shown.open == 3
         # There are too many ways to begin it otherwise to look them all over.
         assert 1 <= len(scheduling.first_days(plan, shown, now=at(10, 9))) < 10
+
+        # An hour of recovery is half an hour more than the visit usually has.
+        done = scheduling.schedule(
+            plan, course.choices(shown), keep_rest=False, version=plan.version, actor="staff:4",
+            now=at(10, 9),
+        )  # fmt: skip
+        visit = done.booked[0].appointment
+        assert visit is not None
+        assert visit.ends_at - visit.starts_at == timedelta(minutes=115)
+        assert max(c.ends_at for c in visit.claims) - visit.starts_at == timedelta(minutes=125)
+        there = Choice(where.woburn, visit.starts_at + timedelta(days=1))
+        assert scheduling.is_free(plan, there, 0, now=at(10, 9))
+        away = TimeSpan(
+            there.starts_at + timedelta(minutes=100), there.starts_at + timedelta(hours=4)
+        )
+        rosa = db.session.get_one(Resource, person(where.nurse).resource_id)
+        roster.take_off(rosa, away, "Ill", actor="staff:4", now=at(10, 9))
+        assert not scheduling.is_free(plan, there, 0, now=at(10, 9))
+        moved = plans.move(
+            visit, starts_at=visit.starts_at + timedelta(minutes=30), version=visit.version,
+            actor="staff:4", now=at(10, 9),
+        )  # fmt: skip
+        assert moved.ends_at - moved.starts_at == timedelta(minutes=115)
         scheduling.keep_preferences(plan, Preferences(part="morning"), actor="x", now=at(10, 9))
         scheduling.keep_preferences(plan, Preferences(part="afternoon"), actor="x", now=at(10, 9))
         assert scheduling.preferences(plan).part == "afternoon"

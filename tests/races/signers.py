@@ -20,7 +20,8 @@ from scheduler.accounts.models import Staff
 from scheduler.app import create_app
 from scheduler.core.db import db, transaction
 from scheduler.core.errors import Refusal
-from scheduler.plans import approval, scheduling
+from scheduler.plans import approval, changes, scheduling
+from scheduler.plans.acts import Ask
 from scheduler.plans.models import Plan
 from scheduler.plans.scheduling import Choice
 from tests.races import PRELOADED, nursery
@@ -91,6 +92,16 @@ def schedule(plan_id: int, choices: dict[int, Choice], version: int, now: dateti
             plan, choices, keep_rest=False, version=version, actor="staff:4", now=now
         )
     return "booked"
+
+
+def act(plan_id: int, ask: Ask, choices: dict[int, Choice], version: int, now: datetime) -> str:
+    """Do an act on a plan that was read as `version`."""
+    with transaction() as session:
+        changes.apply(
+            session.get_one(Plan, plan_id), ask, choices, reason="She travels.", keep_rest=True,
+            version=version, actor="staff:4", now=now,
+        )  # fmt: skip
+    return "done"
 
 
 def _at_the_gate(

@@ -7,14 +7,15 @@ import sqlalchemy as sa
 from flask import Flask
 
 from scheduler.core.db import db
-from scheduler.plans import scheduling
-from scheduler.plans.models import Plan
+from scheduler.plans import changes, scheduling
+from scheduler.plans.acts import Ask
+from scheduler.plans.models import ChangeAct, Plan, VisitState
 from scheduler.plans.scheduling import Choice
 from tests import course, make
 from tests.conftest import Keep, Once
 from tests.course import at
 from tests.races import nursery
-from tests.races.signers import approve, die_between, race, schedule
+from tests.races.signers import act, approve, die_between, race, schedule
 
 
 @pytest.fixture
@@ -78,6 +79,37 @@ def test_two_desks_book_one_series_at_once_and_it_is_booked_once(
     assert outcomes.count("booked") == 1
     assert all(o == "booked" or o.startswith("stale: ") for o in outcomes)
     assert count(app, "appointment WHERE service_code = 'infusion'") == 6
+
+    # And an act on it, pressed twice while a colleague does another, is done once or not at all.
+    asks = [Ask(ChangeAct.DEFER, visit=3, to=at(25).date()), Ask(ChangeAct.CARRY, visit=3)]
+    with keep():
+        plan = db.session.get_one(Plan, plan_id)
+        version, versions = plan.version, len(plan.versions)
+        wanted = [acted_choices(plan, ask) for ask in asks]
+    let_go(app)
+    deeds = [(act, (plan_id, *both, version, at(11, 9))) for both in zip(asks, wanted, strict=True)]
+
+    outcomes = race([deeds[0], deeds[0], deeds[1]], database_url)
+
+    print(outcomes)
+    assert outcomes.count("done") == 1
+    assert all(o == "done" or o.startswith("stale: ") for o in outcomes)
+    assert race([deeds[0]], database_url)[0].startswith("stale: ")
+    with keep():
+        plan = db.session.get_one(Plan, plan_id)
+        assert len(plan.versions) == versions + 1
+        assert [v.state for v in plan.visits] == [VisitState.BOOKED] * 6
+    assert count(app, "appointment WHERE service_code = 'infusion' AND status = 'booked'") == 6
+
+
+def acted_choices(plan: Plan, ask: Ask) -> dict[int, Choice]:
+    """What the preview of an act proposes."""
+    rows = changes.preview(plan, ask, now=at(11, 9)).rows
+    return {
+        r.number: Choice(r.row.spot.site_id, r.row.spot.starts_at)
+        for r in rows
+        if r.row is not None and r.row.spot is not None
+    }
 
 
 def test_two_patients_want_the_same_dates_and_one_series_is_whole(
