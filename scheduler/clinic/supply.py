@@ -200,9 +200,7 @@ def current() -> Supply:
     seen: Supply | None = notes().get(_SEEN)
     if seen is not None:
         return seen
-    supply = _kept_or_read()
-    if not notes().get("supply changed"):
-        notes()[_SEEN] = supply
+    supply = notes()[_SEEN] = _kept_or_read()
     return supply
 
 

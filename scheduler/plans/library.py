@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy import func, select
 
@@ -118,7 +119,12 @@ def problems(row: ProtocolVersion) -> list[str]:
 
 def table_of(row: ProtocolVersion) -> Protocol:
     """Return the decision table of a version."""
-    return tables.read(row.document)
+    return _table(row.document)
+
+
+@lru_cache(maxsize=16)
+def _table(document: str) -> Protocol:
+    return tables.read(document)  # a version never changes, and is asked for at every visit
 
 
 def find_active() -> ProtocolVersion | None:

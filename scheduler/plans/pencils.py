@@ -268,7 +268,7 @@ def _place(
     zone = sites[home_site_id].zone
     mine = [next((s for s in kept if w.earliest <= s.at < w.latest), None) for w in windows]
 
-    def visits(*, stay: bool) -> list[Visit]:
+    def wanted(*, stay: bool) -> list[Visit]:
         return [
             Visit(
                 number=w.number,
@@ -283,9 +283,9 @@ def _place(
             for w, own in zip(windows, mine, strict=True)
         ]
 
-    series = optimiser.place(visits(stay=False), wishes)
+    series = optimiser.place(wanted(stay=False), wishes)
     if any(mine):
-        as_kept = optimiser.place(visits(stay=True), wishes)
+        as_kept = optimiser.place(wanted(stay=True), wishes)
         # Staying is worth a day from ideal for each visit, and no more than that.
         most = series.cost + len(windows) * optimiser.DAY_OFF
         if as_kept.placed == series.placed and as_kept.cost <= most:
