@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import ClassVar, ParamSpec, TypeVar, cast
 
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
-from jinja2.bccache import Bucket, BytecodeCache
+from jinja2.bccache import Bucket, FileSystemBytecodeCache
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,7 @@ from scheduler.accounts import queries as accounts
 from scheduler.accounts.models import Role
 from scheduler.app import create_app
 from scheduler.clinic import supply
+from scheduler.clinic.supply import Supply
 from scheduler.core import clock as house_clock
 from scheduler.core.db import db, transaction
 from scheduler.core.sealed import keyring
@@ -32,19 +34,32 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Compiled(BytecodeCache):
-    """Templates compiled once a process, not once an app: half of a page test's time."""
+#: Where workers of a run, and the runs after it, find each other's compiled templates.
+TEMPLATES = Path(__file__).parent.parent / ".cache" / "templates"
+TEMPLATES.mkdir(parents=True, exist_ok=True)
+
+
+class Compiled(FileSystemBytecodeCache):
+    """Templates compiled once a run, not once an app: half of a page test's time.
+
+    What one worker compiled lies in a file for the others, and in memory for its own apps.
+    """
 
     kept: ClassVar[dict[str, bytes]] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Take it from memory."""
-        if bucket.key in self.kept:
-            bucket.bytecode_from_string(self.kept[bucket.key])
+        """Take it from memory, or from the file."""
+        if bucket.key not in self.kept:
+            super().load_bytecode(bucket)
+            if bucket.code is None:
+                return
+            self.kept[bucket.key] = bucket.bytecode_to_string()
+        bucket.bytecode_from_string(self.kept[bucket.key])
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep it in memory."""
+        """Keep it in both."""
         self.kept[bucket.key] = bucket.bytecode_to_string()
+        super().dump_bytecode(bucket)
 
 
 class StoppedClock:
@@ -145,7 +160,7 @@ def built(url: str, settings: dict[str, object]) -> Flask:
     """An app of the test's own."""
     app = create_app(databases.config(url, **settings))
     app.testing = True
-    app.jinja_env.bytecode_cache = Compiled()
+    app.jinja_env.bytecode_cache = Compiled(str(TEMPLATES))
     return app
 
 
@@ -191,7 +206,7 @@ class Once:
     writes.
     """
 
-    known: ClassVar[dict[tuple[object, ...], tuple[worlds.World, object]]] = {}
+    known: ClassVar[dict[tuple[object, ...], tuple[worlds.World, Supply, object]]] = {}
 
     def __init__(self, app: Flask, url: str) -> None:
         self.app = app
@@ -209,13 +224,16 @@ class Once:
         if self.so_far not in self.known:
             with self.app.app_context(), transaction():
                 returned = prepare(*given, **named)
-            self.known[self.so_far] = (worlds.save(self.url), returned)
+            with self.app.app_context():
+                of_then = supply.current()
+            self.known[self.so_far] = (worlds.save(self.url), of_then, returned)
         else:
             if self.url.startswith("sqlite"):
                 dispose(self.app)
             worlds.lay_out(self.url, self.known[self.so_far][0], over=self.last)
-            supply._kept.clear()
-        self.last, kept = self.known[self.so_far]
+            with self.app.app_context():
+                supply._kept[db.engine] = self.known[self.so_far][1]
+        self.last, _, kept = self.known[self.so_far]
         return cast(T, kept)
 
 

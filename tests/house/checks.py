@@ -94,6 +94,22 @@ def crooked_paths(app: Flask) -> list[str]:
     return found
 
 
+def templates() -> dict[str, str]:
+    """Return the text of each template by its path in the checkout."""
+    folder = ROOT / "templates"
+    return {file.relative_to(ROOT).as_posix(): file.read_text() for file in folder.rglob("*.html")}
+
+
+def tokenless_forms(files: dict[str, str]) -> list[str]:
+    """Return each form that sends data without the token that says it is one of ours."""
+    return [
+        f"{path}: {form.group(1)} has no token"
+        for path, text in files.items()
+        for form in re.finditer(r"(<form\b[^>]*method=\"post\"[^>]*>)(.*?)</form>", text, re.DOTALL)
+        if not re.search(r"\b(csrf|csrf_token|token|hidden)\(", form.group(2))
+    ]
+
+
 # Put together here so that this file does not hold what it looks for.
 _REGISTRIES = [
     *(f"{name}.org" for name in ("pypi", "files.pythonhosted", "registry.npmjs", "deb.debian")),

@@ -48,6 +48,10 @@ def test_paths_are_written_like_this(house: Flask) -> None:
     assert checks.crooked_paths(house) == []
 
 
+def test_every_form_carries_its_token() -> None:
+    assert checks.tokenless_forms(checks.templates()) == []
+
+
 def test_no_file_names_a_package_registry_or_a_folder_of_one_machine() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -77,6 +81,13 @@ MODELS = {
         "class Color(StrEnum): pass\n"
     )
 }
+
+
+def test_a_form_without_its_token_is_seen() -> None:
+    with_one = '<form method="post" action="/x">{{ csrf() }}<button>Send</button></form>'
+    without = with_one.replace("{{ csrf() }}", "")
+
+    assert len(checks.tokenless_forms({"x.html": f"{with_one}\n{without}\n{with_one}"})) == 1
 
 
 @pytest.mark.parametrize(
