@@ -1,6 +1,7 @@
 """Verbs of the book: hold, book, move, cancel and what follows. They flush; doors commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -497,6 +498,7 @@ def reinstate(
     Raises:
         Overtaken: somebody changed it since version `version` was read.
         SlotTaken: somebody has the time by now; carries alternatives.
+        TooClose: another infusion of theirs was booked within two days of it meanwhile.
         WrongState: there is nothing to take back.
     """
     wish = _wish(
@@ -531,7 +533,8 @@ def reinstate(
     appointment.status = Status.BOOKED
     appointment.ended_at = None
     appointment.sequence += 1
-    _changed(appointment, event, actor=actor, now=now, before=before)
+    with _spaced():
+        _changed(appointment, event, actor=actor, now=now, before=before)
     withdrawal.look_again(appointment, actor=actor, now=now)
     notices.after_change(appointment, actor=actor, now=now, notify=True)
     return appointment
@@ -685,23 +688,33 @@ def _allocate(
 ) -> None:
     """Choose and write. A clash ends the transaction; who means to go on opens a savepoint."""
     try:
-        write(
-            choose(
-                wish,
-                now=now,
-                judged_at=judged_at or now,
-                audience=audience,
-                but_appointment=but_appointment,
+        with _spaced():
+            write(
+                choose(
+                    wish,
+                    now=now,
+                    judged_at=judged_at or now,
+                    audience=audience,
+                    but_appointment=but_appointment,
+                )
             )
-        )
     except SlotTaken as refusal:
         raise _with_alternatives(refusal, wish, now=now, audience=audience) from None
     except IntegrityError as clash:
-        if violated(clash, "ex_appointment_spacing"):
-            raise TooClose(TOO_CLOSE) from clash
         if not violated(clash, "ex_claim_no_overlap"):
             raise
         raise _with_alternatives(SlotTaken(TAKEN), wish, now=now, audience=audience) from clash
+
+
+@contextmanager
+def _spaced() -> Iterator[None]:
+    """Say in words what the database's law on the hours between infusions refuses."""
+    try:
+        yield
+    except IntegrityError as clash:
+        if violated(clash, "ex_appointment_spacing"):
+            raise TooClose(TOO_CLOSE) from clash
+        raise
 
 
 def _with_alternatives(

@@ -16,6 +16,7 @@ from scheduler.booking.errors import (
     Overtaken,
     PatientBusy,
     SlotTaken,
+    TooClose,
     TooManyHolds,
     WrongState,
 )
@@ -310,6 +311,19 @@ def test_an_undo_answers_taken_when_somebody_was_quicker(keep: Keep, where: int)
         make.call(site(where), make.patient("Ben"))
         mine_id = mine.id
     with pytest.raises(SlotTaken), keep():
+        booking.reinstate(reread(mine_id), actor="staff:1", now=NOW)
+    with keep():
+        assert reread(mine_id).status is Status.CANCELLED
+
+
+def test_an_infusion_is_not_taken_back_beside_one_booked_meanwhile(keep: Keep, where: int) -> None:
+    with keep():
+        june = make.patient()
+        mine = make.infusion(site(where), june, at(9))
+        booking.cancel(mine, actor="staff:1", now=NOW)
+        make.infusion(site(where), june, at(13))
+        mine_id = mine.id
+    with pytest.raises(TooClose), keep():
         booking.reinstate(reread(mine_id), actor="staff:1", now=NOW)
     with keep():
         assert reread(mine_id).status is Status.CANCELLED
