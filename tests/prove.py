@@ -56,6 +56,12 @@ HARNESSES = (
         alone=True,
     ),
     Harness(
+        "24 desks fill a day of 8 chairs and 3 nurses with visits of 1-6 hours: never too much",
+        "tests/races/test_capacity.py",
+        "lock and law off and a look too early: more starts than a quarter-hour takes",
+        alone=True,
+    ),
+    Harness(
         "One form books once: 20 times at once, cut off, its server killed or started again",
         "tests/races/test_one_submit.py",
         "a server that forgets its forms books twice",
