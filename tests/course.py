@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import sqlalchemy as sa
+
 from scheduler.accounts.models import Role, Staff
 from scheduler.accounts.passwords import hashed
 from scheduler.booking.models import Appointment
@@ -131,7 +133,8 @@ def first_infusion(
 def make_ready(appointment: Appointment, *, score: int = 8, now: datetime) -> None:
     """Everything that must be recorded before the drip runs."""
     for item in vocabulary.READINESS:
-        chair.note_readiness(appointment, item, is_met=True, actor="staff:3", now=now)
+        who = db.session.scalar(sa.select(Staff).where(Staff.role == Role.CLINICIAN).limit(1))
+        chair.note_readiness(appointment, item, is_met=True, who=who, actor="staff:3", now=now)
     chair.note_score(appointment, score, when="baseline", actor="staff:3", now=now)
     chair.note_vitals(
         appointment, {"systolic": 126, "diastolic": 80, "pulse": 70}, actor="staff:3", now=now

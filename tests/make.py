@@ -151,6 +151,15 @@ def private_link(visit: Appointment, *, now: datetime = MONDAY) -> str:
     return "/my/" + mint_link(visit.patient, visit.topic, expires_at=until, now=now)
 
 
+def with_clinician(client: FlaskClient, page: str, form: dict[str, object]) -> dict[str, object]:
+    """Fill in who is on site, the first of the list, where a form only says that somebody is."""
+    if form.get("ready-clinician") != "yes" or "on-site" in form:
+        return form
+    found = re.search(r'id="on-site".*?<option value="(\d+)"', client.get(page).text, re.S)
+    assert found
+    return {**form, "on-site": found[1]}
+
+
 def form_token(client: FlaskClient, page: str) -> str:
     """Return the form token on a page, as a browser would send it back.
 

@@ -268,6 +268,18 @@ class ReliefReport(Model):
     recorded_at: Mapped[datetime]
 
 
+class PegReport(Model):
+    """PEG asked again during a course: pain, enjoyment of life, general activity. Append only."""
+
+    __tablename__ = "peg_report"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"), index=True)
+    scores: Mapped[list[int]] = mapped_column(JSON)  # 0 to 10 each; the score is their mean
+    recorded_by: Mapped[str]
+    recorded_at: Mapped[datetime]
+
+
 class Verdict(enum.StrEnum):
     """What a clinician signs under a version of a plan."""
 

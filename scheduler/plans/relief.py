@@ -1,5 +1,6 @@
 """How long relief lasts after each infusion: as the patient says, else as the scores show."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 
@@ -11,7 +12,14 @@ from scheduler.core.db import db
 from scheduler.core.errors import Invalid
 from scheduler.plans import approval, changes, library, timing
 from scheduler.plans.errors import WrongPlanState
-from scheduler.plans.models import SIGNED, Plan, ReliefReport, VisitState
+from scheduler.plans.models import (
+    SIGNED,
+    PegReport,
+    Plan,
+    PlanState,
+    ReliefReport,
+    VisitState,
+)
 from scheduler.plans.protocol import percent_less
 from scheduler.plans.timing import Bound, Relief, Suggestion
 from scheduler.treatment import queries as treatment
@@ -49,6 +57,32 @@ def record(
         "relief.recorded", appointment.topic, actor=actor, now=now, patient_id=plan.patient_id
     )
     return row
+
+
+def record_peg(plan: Plan, scores: Sequence[int], *, actor: str, now: datetime) -> PegReport:
+    """Write down what the patient says of pain, enjoyment of life and activity, asked again.
+
+    Raises:
+        Invalid: they are not three numbers from 0 to 10, or nobody has signed the plan.
+    """
+    if len(scores) != 3 or not all(0 <= score <= 10 for score in scores):
+        raise Invalid("Each of the three is a number from 0 to 10.", field="peg")
+    if plan.state not in (*SIGNED, PlanState.COMPLETED, PlanState.CEASED):
+        raise Invalid("The plan is not signed. The chat before it asks the three.", field="peg")
+    row = PegReport(plan_id=plan.id, scores=list(scores), recorded_by=actor, recorded_at=now)
+    db.session.add(row)
+    db.session.flush()
+    audit.record("peg.recorded", plan.topic, actor=actor, now=now, patient_id=plan.patient_id)
+    return row
+
+
+def peg_reports(plan: Plan) -> list[PegReport]:
+    """Return what was said each time the three questions were asked again, in order."""
+    return list(
+        db.session.scalars(
+            select(PegReport).where(PegReport.plan_id == plan.id).order_by(PegReport.id)
+        )
+    )
 
 
 def infusions(plan: Plan) -> list[Appointment]:

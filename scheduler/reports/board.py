@@ -33,6 +33,9 @@ MOST_BESIDE = 4  # cards beside one another in one column
 CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
 INFUSIONS = (ServiceCode.FIRST_INFUSION, ServiceCode.INFUSION)
 
+#: What stands after the minutes of whoever's vital signs should have been taken by now.
+LOOK_DUE = " · vitals due"
+
 OUTCOME_WORDS = {
     Outcome.CANDIDATE: "Candidate",
     Outcome.NOT_CANDIDATE: "Not a candidate",
@@ -325,10 +328,11 @@ def _in_chair(state: ChairState) -> Standing | None:
         case Stage.INFUSING | Stage.RECOVERING:
             of = state.of or 1
             word = "Infusing" if state.stage is Stage.INFUSING else "Recovering"
+            is_calm = state.minutes <= of and not state.is_look_due
             return Standing(
-                "●" if state.minutes <= of else "▲",
-                f"{word} {state.minutes} of {of}",
-                Tone.HERE if state.minutes <= of else Tone.ATTENTION,
+                "●" if is_calm else "▲",
+                f"{word} {state.minutes} of {of}" + (LOOK_DUE if state.is_look_due else ""),
+                Tone.HERE if is_calm else Tone.ATTENTION,
                 state.stage,
                 min(state.minutes, of),
                 of,
@@ -590,7 +594,7 @@ def _line(p: Placed, supply: Supply, standings: dict[int, Standing]) -> Line:
 
 def _counts(placed: Sequence[Placed], standings: dict[int, Standing]) -> list[Count]:
     """Return what the strip says, the most pressing first; nothing that is nought."""
-    late = here = unsure = to_call = 0
+    late = here = unsure = to_call = look = 0
     stages = dict.fromkeys(Stage, 0)
     for p in placed:
         a, how = p.appointment, standings[p.appointment.id]
@@ -599,9 +603,11 @@ def _counts(placed: Sequence[Placed], standings: dict[int, Standing]) -> list[Co
         if how.stage is not None:
             stages[how.stage] += 1
         unsure += how.words == "Not confirmed"
+        look += how.words.endswith(LOOK_DUE)
         to_call += a.status is Status.BOOKED and a.service_code in CALLS
     all_of_them = [
         (late, Count("▲", f"{late} late", Tone.TROUBLE)),
+        (look, Count("▲", f"{look} due for vital signs", Tone.ATTENTION)),
         (stages[Stage.SAFE], Count("✓", f"{stages[Stage.SAFE]} safe to go", Tone.FINE)),
         (stages[Stage.INFUSING], Count("●", f"{stages[Stage.INFUSING]} infusing", Tone.HERE)),
         (stages[Stage.RECOVERING], Count("●", f"{stages[Stage.RECOVERING]} recovering", Tone.HERE)),

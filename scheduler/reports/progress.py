@@ -67,6 +67,7 @@ def of_plan(plan: Plan) -> Progress:
     peg = [(a.recorded_at, _mean(a.peg_since), "PEG at the chat") for a in chats if a.peg_since]
     if sittings and first.peg_before:
         peg.append((sittings[0].began, _mean(first.peg_before), "PEG before first visit"))
+    peg += [(r.recorded_at, _mean(r.scores), "PEG on the way") for r in relief.peg_reports(plan)]
     return Progress(
         sittings=sittings,
         pain=sorted(pain),

@@ -64,11 +64,13 @@ def note_readiness(
         who: The clinician who is on site, of that item.
 
     Raises:
-        Invalid: not on the list, or `who` is no clinician.
+        Invalid: not on the list, or nobody is named as on site, or nobody who is a clinician.
     """
     _known(item, vocabulary.READINESS, "item")
     data: dict[str, Any] = {"item": item, "is_met": is_met}
-    if item == vocabulary.CLINICIAN and is_met and who is not None:
+    if item == vocabulary.CLINICIAN and is_met:
+        if who is None:
+            raise Invalid("Choose who is on site.", field="on-site")
         if not may(who.role, Act.OVERRIDE_SAFETY):
             raise Invalid("Choose a clinician.", field="on-site")
         data["staff"] = who.id
@@ -169,7 +171,7 @@ def in_the_way_of_start(appointment: Appointment, *, now: datetime) -> list[str]
         words.append("No pain score before the start")
     if not any(line.kind is EventKind.VITALS for line in lines):
         words.append("No vital signs before the start")
-    return [*words, *_safety(appointment)]
+    return [*words, *_safety(appointment), *_old_consent(appointment)]
 
 
 def start(
@@ -451,16 +453,6 @@ def limits(site: SiteSupply) -> rules.Limits:
     )
 
 
-def next_observation(site: SiteSupply, lines: Sequence[rules.Line]) -> datetime | None:
-    """Return when vital signs are due next by a site's schedule, or None."""
-    return rules.next_observation(
-        lines,
-        first_minutes=site.settings.observe_first_minutes,
-        every_minutes=site.settings.observe_every_minutes,
-        recovery_minutes=site.settings.observe_recovery_minutes,
-    )
-
-
 def note_handout(appointment: Appointment, how: str, *, actor: str, now: datetime) -> SessionEvent:
     """Record that the words to take home were given; as a link, send it.
 
@@ -610,7 +602,9 @@ def looks_due(site_id: int, *, now: datetime) -> list[tuple[Appointment, datetim
     here = [a for a in running(now=now) if a.site_id == site_id]
     site = clinic_supply.current().sites[site_id]
     counted = queries.lines_of(here)
-    found = [(a, due) for a in here if (due := next_observation(site, counted[a.id])) is not None]
+    found = [
+        (a, due) for a in here if (due := queries.next_observation(site, counted[a.id])) is not None
+    ]
     return sorted(found, key=lambda look: (look[1], look[0].id))
 
 
@@ -628,6 +622,17 @@ def _safety(appointment: Appointment) -> list[str]:
         f"{words}: {said.value}"
         for item, words in vocabulary.CONTRAINDICATIONS.items()
         if (said := standing.answer(item)) in (Answer.YES, Answer.UNKNOWN)
+    ]
+
+
+def _old_consent(appointment: Appointment) -> list[str]:
+    """Return, in words, that what they signed is not the form that is now in use, if so."""
+    signed = clearance.current(appointment.patient).entries.get(vocabulary.CONSENT)
+    in_use = clinic_supply.current().sites[appointment.site_id].settings.consent_version
+    if signed is None or signed.consent_version in (None, in_use):
+        return []
+    return [
+        f"They signed version {signed.consent_version} of the consent, and {in_use} is in use now"
     ]
 
 

@@ -1,7 +1,7 @@
 """Reads of what happened in the chair."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -11,10 +11,11 @@ from scheduler.booking.models import Appointment, Status
 from scheduler.booking.overruns import Expected, Fix, Hit
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import NeedKind
+from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
 from scheduler.treatment import rules
 from scheduler.treatment.models import EventKind, SessionEvent
-from scheduler.treatment.rules import ChairState, Line, Release
+from scheduler.treatment.rules import ChairState, Line, Release, Stage
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,16 @@ def chair_states(appointments: Sequence[Appointment], *, now: datetime) -> Mappi
 def chair_state(appointment: Appointment, *, now: datetime) -> ChairState:
     """Return where one patient is."""
     return _state(appointment, lines(appointment.id), now=now)
+
+
+def next_observation(site: SiteSupply, lines: Sequence[Line]) -> datetime | None:
+    """Return when vital signs are due next by a site's schedule, or None."""
+    return rules.next_observation(
+        lines,
+        first_minutes=site.settings.observe_first_minutes,
+        every_minutes=site.settings.observe_every_minutes,
+        recovery_minutes=site.settings.observe_recovery_minutes,
+    )
 
 
 def expected_release(appointment: Appointment, *, now: datetime) -> Release | None:
@@ -182,10 +193,10 @@ def _release(appointment: Appointment, counted: Sequence[Line], *, now: datetime
 
 
 def _state(appointment: Appointment, counted: Sequence[Line], *, now: datetime) -> ChairState:
-    settings = clinic_supply.current().sites[appointment.site_id].settings
-    zone = appointment.site.zone
+    site = clinic_supply.current().sites[appointment.site_id]
+    settings, zone = site.settings, appointment.site.zone
     on = appointment.starts_at.astimezone(zone).date()
-    return rules.state(
+    found = rules.state(
         [  # who was ready on another day, before a move, is not ready now
             line
             for line in counted
@@ -195,3 +206,7 @@ def _state(appointment: Appointment, counted: Sequence[Line], *, now: datetime) 
         infusion_minutes=settings.infusion_minutes,
         recovery_minutes=settings.recovery_minutes + appointment.longer_minutes,
     )
+    if found.stage not in (Stage.INFUSING, Stage.RECOVERING):
+        return found
+    due = next_observation(site, counted)
+    return replace(found, is_look_due=due is not None and due <= now)

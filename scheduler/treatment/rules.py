@@ -48,6 +48,7 @@ class ChairState:
     since: datetime | None  # when the stage began
     minutes: int  # whole minutes in it
     of: int | None  # planned minutes, for infusing and recovering
+    is_look_due: bool = False  # their vital signs should have been taken by now
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,7 @@ def sit_through(page: Page) -> None:
     page.set_viewport_size({"width": 820, "height": 1180})
     for item in vocabulary.READINESS:
         page.locator(f"[name=ready-{item}][value=yes]").check(force=True)
+    page.locator("#on-site").select_option(index=1)
     page.locator("#comfort-mask").check(force=True)
     page.locator("#baseline-8").check(force=True)
     page.locator("#before-systolic").fill("126")

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from scheduler.booking.models import Appointment, Status
+from scheduler.clinic import service as clinic
 from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid
@@ -98,6 +99,15 @@ def test_the_drip_does_not_run_before_all_is_ready(
     with pytest.raises(NotReady) as refused:
         act()
     assert len(refused.value.missing) == len(vocabulary.READINESS) + 2
+
+    with keep():  # a newer form than the one that was signed is in the way too
+        site = db.session.get_one(Site, where.woburn)
+        clinic.choose(site, "consent_version", "2026-07", actor="staff:1", now=at(3))
+    with pytest.raises(NotReady) as refused:
+        act()
+    assert refused.value.missing[-1] == (
+        "They signed version 2026-01 of the consent, and 2026-07 is in use now"
+    )
 
 
 def test_a_nurse_cannot_override_what_is_missing(

@@ -1,17 +1,23 @@
 """How a course goes, drawn and in tables; and the summary for a patient's other doctors."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from scheduler.accounts.rules import Act
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
-from scheduler.core.db import let_go
-from scheduler.plans import approval, changes, rules
+from scheduler.core.db import let_go, transaction
+from scheduler.core.errors import Refusal
+from scheduler.plans import approval, changes, relief, rules
 from scheduler.plans import queries as plans
+from scheduler.plans.models import PlanState
 from scheduler.reports import progress
-from scheduler.web.desk import drawings, looks
+from scheduler.web import login
+from scheduler.web.desk import drawings, looks, refusals
+from scheduler.web.desk.chat import PEG
 from scheduler.web.desk.patients import PAIN_WORDS
+from scheduler.web.desk.rooms import say
+from scheduler.web.fields import read_number
 from scheduler.web.guards import requires
 
 bp = Blueprint("desk_progress", __name__, url_prefix="/desk/plans")
@@ -33,7 +39,27 @@ def summary(public_id: str) -> ResponseReturnValue:
     return _page(public_id, "desk/plan_summary.html", "plan.summary")
 
 
-def _page(public_id: str, template: str, look: str) -> str:
+@bp.post("/<string:public_id>/peg")
+@requires(Act.SEE_CLINICAL)
+def note_peg(public_id: str) -> ResponseReturnValue:
+    """Write down the three questions of pain, asked again."""
+    try:
+        scores = [read_number(request.form.get(f"peg-{item}", "").strip()) for item in PEG]
+        with transaction():
+            relief.record_peg(
+                plans.by_public_id(public_id),
+                [-1 if score is None else score for score in scores],
+                actor=login.me().actor,
+                now=clock.now(),
+            )
+    except Refusal as refusal:
+        page = _page(public_id, "desk/plan_progress.html", "plan.viewed", refusal)
+        return page, refusal.status
+    say("Written down.")
+    return redirect(url_for(".show", public_id=public_id), code=303)
+
+
+def _page(public_id: str, template: str, look: str, refusal: Refusal | None = None) -> str:
     let_go()
     now = clock.now()
     plan = plans.by_public_id(public_id)
@@ -60,6 +86,10 @@ def _page(public_id: str, template: str, look: str) -> str:
         site=site,
         zone=site.zone,
         now=now,
+        peg_items=PEG,
+        may_ask=plan.state not in (PlanState.DRAFT, PlanState.DECLINED),
+        refusal=refusal,
+        lines=refusals.lines(refusal),
     )
     looks.note(look, plan.topic, patient_id=plan.patient_id)
     return html

@@ -526,7 +526,7 @@ def _page(public_id: str, deed: str = "", refusal: Refusal | None = None) -> str
         consent_in_use=site.settings.consent_version,
         clinicians=[] if started else _clinicians(site, now=now),
         on_site=_clinician_named(before),
-        look_at=chair.next_observation(site, lines) if appointment.is_live else None,
+        look_at=treatment.next_observation(site, lines) if appointment.is_live else None,
         others=[
             look
             for look in chair.looks_due(appointment.site_id, now=now)

@@ -83,7 +83,8 @@ def book_first(client: FlaskClient, june: str) -> str:
 
 
 def deed(client: FlaskClient, visit: str, name: str, **form: object) -> TestResponse:
-    return post(client, f"/desk/session/{visit}/{name}", f"/desk/session/{visit}", **form)
+    page = f"/desk/session/{visit}"
+    return post(client, f"{page}/{name}", page, **make.with_clinician(client, page, form))
 
 
 def before(**other: object) -> dict[str, object]:

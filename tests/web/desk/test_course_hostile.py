@@ -101,6 +101,7 @@ def post(
 
 
 def deed(client: FlaskClient, visit: str, name: str, **form: object) -> TestResponse:
+    form = make.with_clinician(client, f"/desk/session/{visit}", form)
     return post(client, f"/desk/session/{visit}/{name}", **form)
 
 

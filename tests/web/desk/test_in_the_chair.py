@@ -48,6 +48,7 @@ def booked(keep: Keep) -> tuple[str, int, int]:
 def deed(client: FlaskClient, visit: str, name: str, **form: object) -> tuple[int, str]:
     page = f"/desk/session/{visit}"
     token = make.form_token(client, page)
+    form = make.with_clinician(client, page, form)
     answer = client.post(f"{page}/{name}", data={"csrf_token": token, **form})
     return answer.status_code, answer.text or client.get(page).text
 
@@ -86,6 +87,9 @@ def test_a_session_is_watched_by_the_clock_and_ends_with_a_call_the_day_after(
     status, page = deed(client, visit, "start")
     assert status == 409
     assert "Not ready: A clinician is on site" in page
+    status, page = deed(client, visit, "before", **ready(**{"on-site": ""}))
+    assert status == 422
+    assert "Choose who is on site." in page
     assert deed(client, visit, "before", **ready(**{"on-site": str(doctor)}))[0] == 303
     with app.app_context():
         named = [e.data for e in queries.events(number) if e.data.get("staff")]
@@ -97,6 +101,9 @@ def test_a_session_is_watched_by_the_clock_and_ends_with_a_call_the_day_after(
     clock.advance(minutes=11)
     page = client.get(f"/desk/session/{visit}").text
     assert "Vital signs are due since 10:10 AM" in page
+    board = client.get("/desk").text
+    assert "Infusing 11 of 40 · vitals due" in board
+    assert "1 due for vital signs" in board
     assert deed(client, visit, "vitals", systolic="131", diastolic="84", awake="drowsy")[0] == 303
     page = client.get(f"/desk/session/{visit}").text
     assert "Vital signs next at 10:26 AM" in page
