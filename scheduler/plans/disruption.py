@@ -27,7 +27,6 @@ from scheduler.plans.scheduling import OPEN_END_DAYS, Choice, Spot
 MOST = 20
 LOOK = timedelta(days=14)
 MOST_TIMES = 4
-OUTSIDE = "The clinic had to find another time, and none in its window was free."
 WHY = "Its place was gone."
 
 
@@ -177,6 +176,19 @@ def _around_its_plan(
     return [], reason
 
 
+def _why_there(appointment: Appointment, choice: Choice, *, now: datetime) -> str | None:
+    """Return why a visit may go there: as somebody says, or as the calendar itself shows.
+
+    A chat, or what belongs to no plan, may go elsewhere because its place is gone.
+    """
+    visit = visits.find_for(appointment.id)
+    if choice.outside_reason or visit is None:
+        return choice.outside_reason or WHY
+    if visits.is_inside(visit, choice.starts_at):
+        return None
+    return scheduling.why_outside(visit, now=now)
+
+
 def _near(appointment: Appointment, *, now: datetime) -> list[Spot]:
     """Return the free times nearest to the one that is gone, at its own site first."""
     calls = appointment.service_code in (ServiceCode.CALL, ServiceCode.CHAT)
@@ -225,7 +237,7 @@ def _move(
         version=version,
         actor=actor,
         now=now,
-        reason=choice.outside_reason or OUTSIDE,
+        reason=_why_there(appointment, choice, now=now),
         excuse=Excuse(WHY, frozenset({Rule.NOTICE, Rule.HORIZON})),
         notify=notify,
     )

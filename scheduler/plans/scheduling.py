@@ -314,27 +314,67 @@ class BestOffers:
     """The best times for one visit while the others stay, or why there is none."""
 
     spots: tuple[Spot, ...]
-    is_outside: bool  # its window is over: the soonest that keeps the spacing, with a reason
+    why_outside: str | None  # they come after its window, and this is why
     reason: str | None
 
+    @property
+    def is_outside(self) -> bool:
+        """Say whether the times come after the window of the visit."""
+        return self.why_outside is not None
 
-#: How far ahead a visit is looked for when its window is over.
+
+#: How far ahead a visit is looked for when its window is over, or full.
 LATE_LOOK = timedelta(days=14)
+#: A window that ends so soon is as good as over.
+NEARLY = timedelta(hours=1)
+WINDOW_OVER = "Its window had passed."
+WINDOW_FULL = "Nothing in its window was free and went with the other visits."
 
 
 def best_offers(plan: Plan, number: int, *, now: datetime, most: int = 3) -> BestOffers:
-    """Return the best three times for one visit: in its window, or soon when that is over."""
+    """Return the best three times for one visit: in its window, or soon after that is over or full.
+
+    Only the visits that have a date are in its way.
+    """
+    here = next(s for s in slots_of(plan, now=now) if s.number == number)
+    why, reason = None, None
+    if here.latest > now + NEARLY:
+        spots, reason = _spots_for(plan, here, now=now)
+        if spots:
+            return BestOffers(spots[:most], None, None)
+        why = WINDOW_FULL
+    since = max(now, here.latest) if why else now
+    late = replace(
+        here, earliest=since, ideal=since, latest=since + LATE_LOOK, max_days=OPEN_END_DAYS
+    )
+    spots, why_not = _spots_for(plan, late, now=now)
+    return BestOffers(spots[:most], why or WINDOW_OVER, reason or why_not)
+
+
+def why_outside(visit: PlannedVisit, *, now: datetime) -> str | None:
+    """Return the reason that the calendar itself gives for a date after a window; mostly None.
+
+    The window is over, or nothing in it is free while the other visits stay.
+    """
+    if visit.latest <= now + NEARLY:
+        return WINDOW_OVER
+    here = next(s for s in slots_of(visit.plan, now=now) if s.number == visit.number)
+    own = [visit.appointment_id] if visit.appointment_id is not None else []
+    spots, _ = _spots_for(visit.plan, replace(here, booked=None), now=now, but=own)
+    return None if spots else WINDOW_FULL
+
+
+def _spots_for(
+    plan: Plan, here: Slot, *, now: datetime, but: Collection[int] = ()
+) -> tuple[tuple[Spot, ...], str | None]:
+    """Return the best times of one visit beside those that are booked, or why there is none."""
     slots = slots_of(plan, now=now)
-    here = next(s for s in slots if s.number == number)
-    is_outside = here.latest <= now + timedelta(hours=1)
-    if is_outside:
-        here = replace(
-            here, earliest=now, ideal=now, latest=now + LATE_LOOK, max_days=OPEN_END_DAYS
-        )
-    around = [here if s.number == number else s for s in slots if s.booked or s.number == number]
-    row = next(r for r in place(plan, around, preferences(plan), {}, now=now) if r.number == number)
-    spots = [*([row.spot] if row.spot else []), *row.alternatives][:most]
-    return BestOffers(tuple(spots), is_outside, row.reason)
+    around = [
+        here if s.number == here.number else s for s in slots if s.booked or s.number == here.number
+    ]
+    rows = place(plan, around, preferences(plan), {}, now=now, but=but)
+    row = next(r for r in rows if r.number == here.number)
+    return ((row.spot, *row.alternatives) if row.spot else ()), row.reason
 
 
 #: So many pairs of days the optimiser may weigh for other first days: about a second of work.

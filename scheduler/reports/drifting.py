@@ -1,6 +1,6 @@
 """Who is drifting off their course, of whatever kind: one list, the most pressing first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 
@@ -17,8 +17,6 @@ from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, VisitSt
 from scheduler.plans.queries import ChatStanding
 from scheduler.plans.scheduling import BestOffers
 
-#: For so many visits of the list offers are looked up; the others have them on their turn.
-LOOKED_UP = 12
 #: A draft may wait so long for its signature before it is drifting.
 DRAFT_MAY_WAIT = timedelta(days=1)
 
@@ -57,14 +55,11 @@ def drifting(*, now: datetime, book_too: bool = True) -> list[Drifting]:
     found.sort(key=lambda d: (d.presses_at, d.patient.id))
     if not book_too:
         return found
-    left = LOOKED_UP
     for n, one in enumerate(found):
         if one.visit is None or one.plan is None or one.visit.state is not VisitState.TO_PLACE:
             continue
-        if left:
-            left -= 1
-            best = scheduling.best_offers(one.plan, one.visit.number, now=now)
-            found[n] = Drifting(**{**one.__dict__, "best": best})
+        best = scheduling.best_offers(one.plan, one.visit.number, now=now)
+        found[n] = replace(one, best=best)
     return found
 
 

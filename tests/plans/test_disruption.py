@@ -99,6 +99,17 @@ def test_snow_hits_six_plans_and_each_finds_its_place_beside_the_others(
     form |= dict(
         re.findall(r'type="radio" name="(to-[^"]+)"[^>]* value="([^"]+)" checked', again.text)
     )
+    # A time may be typed too; out of its window only with a reason, for the window has room.
+    (row,) = [name.partition("-")[2] for name in form if name.startswith("to-")]
+    typed = form | {f"day-{row}": "2026-03-30", f"site-{row}": "woburn"}
+    part = post(desk, "/desk/to-re-place/places/move", "/desk", **typed)
+    assert part.status_code == 422
+    assert "enter a date and a time" in part.text
+    typed[f"time-{row}"] = "14:00"
+    refused = post(desk, "/desk/to-re-place/places/move", "/desk", **typed)
+    assert refused.status_code == 409
+    assert "Say why it may be another day." in refused.text
+    assert 'value="2026-03-30"' in refused.text
     assert post(desk, "/desk/to-re-place/places/move", "/desk", **form).status_code == 303
     with keep():
         assert withdrawal.to_replace(now=TODAY) == []

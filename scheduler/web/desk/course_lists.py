@@ -1,8 +1,9 @@
 """Worklists of the course: to clear, chats due, plans to sign, visits to place, falling off."""
 
 from dataclasses import replace
+from datetime import datetime
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from scheduler.accounts.rules import Act
@@ -11,8 +12,10 @@ from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.plans import queries as plans
-from scheduler.plans import scheduling
+from scheduler.plans import scheduling, visits
+from scheduler.plans.models import Plan
 from scheduler.plans.queries import ChatStanding
+from scheduler.plans.scheduling import Choice
 from scheduler.reports import drifting, lists
 from scheduler.web import login
 from scheduler.web.desk import looks, plan_form, refusals
@@ -71,14 +74,9 @@ def place(public_id: str) -> ResponseReturnValue:
             raise Invalid("Choose a time.")
         with transaction():
             found = plans.by_public_id(public_id)
-            if request.form.get("outside"):
-                choices = {
-                    n: replace(c, outside_reason="Its window had passed.")
-                    for n, c in choices.items()
-                }
             scheduling.schedule(
                 found,
-                choices,
+                {n: _with_reason(found, n, c, now=now) for n, c in choices.items()},
                 keep_rest=False,
                 version=plan_form.read_version(),
                 actor=login.me().actor,
@@ -88,6 +86,14 @@ def place(public_id: str) -> ResponseReturnValue:
         return _falling(refusal), refusal.status
     say("Booked. They are told within minutes.")
     return redirect(url_for(".falling_off"), code=303)
+
+
+def _with_reason(found: Plan, number: int, choice: Choice, *, now: datetime) -> Choice:
+    """Return a date with the reason the calendar gives, where its window is over or full."""
+    visit = next((v for v in found.visits if v.number == number), None)
+    if visit is None or visits.is_inside(visit, choice.starts_at):
+        return choice
+    return replace(choice, outside_reason=scheduling.why_outside(visit, now=now))
 
 
 def _falling(refusal: Refusal | None = None) -> str:

@@ -58,7 +58,7 @@ def read_choices(*, picked_only: bool = False) -> dict[int, Choice]:
             continue
         number = int(match[1])
         value = request.form[name]
-        typed = _typed_date(number)
+        typed = typed_date(number, f"Visit {number}")
         outside = signing.words_of(f"outside{number}", 300) or None
         excuse = signing.excuse(f"excuse{number}")
         if typed is not None:
@@ -95,25 +95,30 @@ def proposed(value: str) -> Choice | None:
     return Choice(site.id, moment) if site is not None and moment is not None else None
 
 
-def is_typed(number: int) -> bool:
+def is_typed(key: int | str) -> bool:
     """Say whether a date was typed for a visit, instead of picked from the list."""
-    return bool(request.form.get(f"day{number}") or request.form.get(f"time{number}"))
+    return bool(request.form.get(f"day{key}") or request.form.get(f"time{key}"))
 
 
-def _typed_date(number: int) -> Choice | None:
-    day, at = request.form.get(f"day{number}", ""), request.form.get(f"time{number}", "")
-    if not is_typed(number):
+def typed_date(key: int | str, whose: str) -> Choice | None:
+    """Read the date that was typed for one row of a form; None when there is none.
+
+    Raises:
+        Invalid: it was typed in part, or is none.
+    """
+    day, at = request.form.get(f"day{key}", ""), request.form.get(f"time{key}", "")
+    if not is_typed(key):
         return None
-    site = clinic_supply.current().site(request.form.get(f"site{number}", ""))
+    site = clinic_supply.current().site(request.form.get(f"site{key}", ""))
     try:
         on = date.fromisoformat(day)
         if on.year not in YEARS:
             raise ValueError
         wall = datetime.strptime(at, "%H:%M").time()  # noqa: DTZ007  a time of day
     except ValueError:
-        raise Invalid(f"Visit {number}: enter a date and a time.") from None
+        raise Invalid(f"{whose}: enter a date and a time.", field=f"day{key}") from None
     if site is None or not exists(on, wall, site.zone):
-        raise Invalid(f"Visit {number}: that time does not exist there.")
+        raise Invalid(f"{whose}: that time does not exist there.", field=f"day{key}")
     return Choice(site.id, instant(on, wall, site.zone))
 
 

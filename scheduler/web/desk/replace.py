@@ -1,5 +1,6 @@
 """Who has lost their place and waits for another: moved, kept with a reason, or cancelled."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -96,8 +97,8 @@ def propose() -> ResponseReturnValue:
 @requires(Act.BOOK)
 def move_all() -> ResponseReturnValue:
     """Move everybody to the time that was chosen for them, and tell each of them."""
-    wanted = _wanted()
     try:
+        wanted = _wanted()
         if not wanted:
             raise Invalid("Choose a time for at least one of them.")
         with transaction():
@@ -111,14 +112,23 @@ def move_all() -> ResponseReturnValue:
 
 
 def _wanted() -> dict[str, tuple[Choice, int]]:
-    """Return what was chosen for whom; whoever is left for later is left out."""
+    """Return what was chosen for whom, or typed; whoever is left for later is left out.
+
+    Raises:
+        Invalid: a date was typed in part, or a reason is too long.
+    """
     found = {}
     for name in request.form:
         kind, _, public_id = name.partition("-")
-        choice = plan_form.proposed(request.form[name]) if kind == "to" else None
         version = read_number(request.form.get(f"version-{public_id}"))
-        if choice is not None and version is not None:
-            found[public_id] = (choice, version)
+        if kind != "to" or version is None:
+            continue
+        whose = request.form.get(f"name-{public_id}", "")[:80] or "Somebody"
+        choice = plan_form.typed_date(f"-{public_id}", whose)
+        choice = choice or plan_form.proposed(request.form[name])
+        reason = signing.words_of(f"why-{public_id}", 300)
+        if choice is not None:
+            found[public_id] = (dataclasses.replace(choice, outside_reason=reason or None), version)
     return found
 
 

@@ -7,7 +7,11 @@ from flask import Flask
 
 from scheduler.accounts.models import Role
 from scheduler.booking.models import Appointment
+from scheduler.clinic import hours
+from scheduler.clinic.models import Site
 from scheduler.core.db import db
+from scheduler.core.timespan import TimeSpan
+from scheduler.plans import scheduling
 from scheduler.plans import service as plans
 from scheduler.plans.models import Plan, PlanWishes, VisitState
 from tests import course, make
@@ -155,13 +159,35 @@ def test_who_drifts_tops_the_list_with_three_times_one_of_which_is_booked_at_onc
     assert "Every course is on its way" in client.get(path).text
     late = post(client, f"{path}/{plan}", path, **form)
     assert late.status_code == 409
-    # Its review, once it is due and nothing is ahead, is on the same list.
+
+    # The last has lost its date, and both sites are shut all its window long.
+    staff = course.Clinic(1, 2, 1, 2, 3, 4)
     with keep():
         row = db.session.query(Plan).filter_by(public_id=plan).one()
-        for visit in row.visits[1:]:
-            assert visit.appointment is not None
-            course.infuse(visit.appointment, course.Clinic(1, 2, 1, 2, 3, 4), score=5)
-    clock.set(course.at(45, 9))
+        *others, last = [v.appointment for v in row.visits[1:]]
+        assert last is not None
+        plans.cancel(last, actor="staff:4", now=course.at(13, 9))
+        for appointment in others:
+            assert appointment is not None
+            course.infuse(appointment, staff, score=5)
+        for site in db.session.query(Site):
+            span = TimeSpan(course.at(26, 0), course.at(30, 0))
+            hours.close(site, span, "Snow", actor="staff:4", now=course.at(13, 9))
+    clock.set(course.at(25, 9))
+    client = signed_in()
+    page = client.get(path).text
+    assert "Its window is full" in page
+    found = re.search(r'name="version" value="(\d+)".*?name="first" value="(6@[^"]+)"', page, re.S)
+    assert found
+    done = post(client, f"{path}/{plan}", path, version=found[1], first=found[2])
+    assert done.status_code == 303
+    with keep():
+        row = db.session.query(Plan).filter_by(public_id=plan).one()
+        assert row.visits[5].outside_reason == scheduling.WINDOW_FULL
+        assert row.visits[5].appointment is not None
+        course.infuse(row.visits[5].appointment, staff, score=5)
+    # Its review, once it is due and nothing is ahead, is on the same list.
+    clock.set(course.at(60, 9))
     assert "the review is due" in signed_in(Role.NURSE).get(path).text
 
 
@@ -174,6 +200,13 @@ def test_scores_are_for_clinical_staff_and_a_report_of_relief_is_judged_kindly(
         assert desk.get(f"{path}/{page}").status_code == 403
         assert "8 → –" in nurse.get(f"{path}/{page}").text
     assert "How long relief lasts" not in desk.get(path).text
+    again = {"peg-pain": "4", "peg-enjoyment": "5"}
+    refused = post(nurse, f"{path}/peg", path, **again)
+    assert refused.status_code == 422
+    assert "a number from 0 to 10" in refused.text
+    assert 'value="5"' in refused.text
+    assert post(nurse, f"{path}/peg", path, **again, **{"peg-activity": "3"}).status_code == 303
+    assert "PEG on the way</td><td>4.0" in nurse.get(f"{path}/progress").text
     assert post(desk, f"{path}/relief", path, days="3").status_code == 403
     admin = signed_in(Role.ADMIN)
     assert post(admin, f"{path}/act", path, act="defer").status_code == 403
