@@ -1,4 +1,4 @@
-"""PEG asked again during a course."""
+"""PEG asked again during a course; how much longer than usual a time somebody waits for is."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,8 +39,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_peg_report_plan_id"), TABLE, ["plan_id"], unique=False)
     for statement in _laws():
         op.execute(statement)
+    op.add_column(
+        "waitlist_entry",
+        sa.Column("longer_minutes", sa.Integer(), nullable=False, server_default="0"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_column("waitlist_entry", "longer_minutes")
     op.drop_index(op.f("ix_peg_report_plan_id"), table_name=TABLE)
     op.drop_table(TABLE)

@@ -99,6 +99,7 @@ def hold(
     kind: HoldKind = HoldKind.FORM,
     person_id: int | None = None,
     until: datetime | None = None,
+    longer_minutes: int = 0,
 ) -> Hold:
     """Keep a start for a browser while its person types (IHE Scheduling: hold).
 
@@ -107,12 +108,13 @@ def hold(
 
     Args:
         until: How long it is kept; a form's ten minutes when left out.
+        longer_minutes: How much longer than usual the visit would be.
 
     Raises:
         NotOffered, SlotTaken: as for booking; SlotTaken carries alternatives.
         TooManyHolds: too much of that day is already being kept by visitors.
     """
-    wish = _wish(service, site_id, starts_at, person_id=person_id)
+    wish = _wish(service, site_id, starts_at, person_id=person_id, longer_minutes=longer_minutes)
     lock(candidates(wish))
     day = day_span(starts_at.astimezone(wish.site.zone).date(), wish.site.zone)
     kept = db.session.execute(

@@ -796,6 +796,7 @@ class _Story:
                 actor = self._actor(self.built.woburn)
                 held = relief.infusions(plan)[0]
                 relief.record(plan, held, 4, holds=False, actor=actor, now=moment)
+                relief.record_peg(plan, (4, 3, 4), actor=actor, now=moment)
                 suits = Preferences(escort=frozenset({0, 1, 2, 3, 4}))  # a daughter, on weekdays
                 scheduling.keep_preferences(plan, suits, actor=actor, now=moment)
                 ahead = [x for x in changes.lines_of(plan, now=moment) if not x.is_past]

@@ -46,6 +46,7 @@ class Want:
     since: datetime
     until: datetime | None  # None: nothing says when
     needed_by: datetime | None
+    longer_minutes: int = 0  # than the service usually takes
 
     @property
     def topic(self) -> str | None:
@@ -55,7 +56,7 @@ class Want:
 
 def wants(patient: Patient, *, now: datetime) -> list[Want]:
     """Return what a patient could wait for: visits without a date, sooner times, a first call."""
-    names = clinic_supply.current().services
+    names, sites = clinic_supply.current().services, clinic_supply.current().sites
     found = []
     plan = safety.signed_plan(patient.id)
     for visit in plan.visits if plan else []:
@@ -68,6 +69,7 @@ def wants(patient: Patient, *, now: datetime) -> list[Want]:
                     visit.earliest,
                     visit.latest,
                     visit.latest,
+                    max(scheduling.longer(visit.plan, [visit.phase], site) for site in sites),
                 )
             )
     for coming in book.upcoming(patient.id, now=now):
@@ -83,6 +85,7 @@ def wants(patient: Patient, *, now: datetime) -> list[Want]:
                 planned.earliest if planned else now,
                 coming.starts_at,
                 planned.latest if planned else None,
+                coming.longer_minutes,
             )
         )
     return found + _new(patient, now=now)
@@ -264,6 +267,7 @@ def put_on_list(
         parts=parts,
         topic=want.topic,
         needed_by=want.needed_by,
+        longer_minutes=want.longer_minutes,
         actor=actor,
         now=now,
     )

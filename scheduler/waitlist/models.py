@@ -27,6 +27,7 @@ class WaitlistEntry(Model):
     site_ids: Mapped[list[int]] = mapped_column(JSON)
     weekdays: Mapped[list[int]] = mapped_column(JSON)  # Monday is 0
     parts: Mapped[list[str]]  # of the day, as core.timespan.PartOfDay spells them
+    longer_minutes: Mapped[int] = mapped_column(default=0)  # than the service usually takes
     topic: Mapped[str | None]  # what it is for: "appointment:42" it would replace, "visit:7"
     since: Mapped[datetime]
     until: Mapped[datetime]

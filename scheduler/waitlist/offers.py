@@ -109,6 +109,7 @@ def make(
         audience=Audience.DESK,
         kind=HoldKind.OFFER,
         until=offer.expires_at,
+        longer_minutes=entry.longer_minutes,
     )
     db.session.add(offer)
     db.session.flush()
@@ -248,6 +249,7 @@ def _fitting(entry: WaitlistEntry, allowed: Allowed, *, now: datetime) -> Iterat
         parts=fit.parts,
         patient_lane=clinic_queries.lane_of(patient.resource_id),
         but_appointment=own.id if own else None,
+        longer_minutes=entry.longer_minutes,
     )
     theirs = [o for o in found if fit.takes(o.starts_at, o.site_id, sites[o.site_id].zone)]
     yield from allowed(entry, [o for o in theirs if o.starts_at > now])

@@ -28,6 +28,7 @@ def add(
     parts: Collection[PartOfDay] = (),
     topic: str | None = None,
     needed_by: datetime | None = None,
+    longer_minutes: int = 0,
     actor: str,
     now: datetime,
 ) -> WaitlistEntry:
@@ -36,6 +37,7 @@ def add(
     Args:
         topic: What it is for: "appointment:42" is to be sooner, "visit:7" of a plan has no date.
         needed_by: The end of the clinical window, where there is one.
+        longer_minutes: How much longer than usual they would stay, in steps of five.
 
     Raises:
         Invalid: the window is empty or already over, a site is none of ours, or the same wish
@@ -60,6 +62,7 @@ def add(
         since=since,
         until=until,
         needed_by=needed_by,
+        longer_minutes=longer_minutes,
         created_at=now,
         created_by=actor,
     )

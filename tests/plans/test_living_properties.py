@@ -11,6 +11,7 @@ from flask import Flask
 from scheduler.core.errors import Refusal
 from scheduler.plans import approval, changes, rules, scheduling
 from scheduler.plans.acts import Ask
+from scheduler.plans.changes import What
 from scheduler.plans.models import ChangeAct, Plan, VisitState
 from tests import course, make
 from tests.conftest import Keep
@@ -101,7 +102,10 @@ def test_no_deed_breaks_a_window_without_a_reason_or_the_count_or_the_past(
             assert broken(plan) == [], ask
             v = plan.visits[0]
             assert (v.earliest, v.latest, v.starts_at) == past
-            # Looked at once more, nothing is to be done.
+            # Asked for once more, nothing is to be done.
+            if ask.act is ChangeAct.RESPACE:
+                once_more = changes.preview(plan, ask, now=TODAY)
+                assert once_more.count(What.MOVE) == once_more.count(What.DROP) == 0, ask
             again = scheduling.preview(plan, now=TODAY)
             assert all(r.is_booked or not r.spot for r in again.rows) or any(
                 x.state is VisitState.TO_PLACE for x in plan.visits

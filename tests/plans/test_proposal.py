@@ -16,7 +16,7 @@ from scheduler.core.errors import Invalid, Stale
 from scheduler.core.timespan import TimeSpan
 from scheduler.messaging.models import Message
 from scheduler.patients.models import Pain, Patient
-from scheduler.plans import approval, followups, pencils, queries, rules, scheduling
+from scheduler.plans import approval, followups, pencils, queries, rules, scheduling, waiting
 from scheduler.plans import service as plans
 from scheduler.plans.approval import ChatHeld
 from scheduler.plans.errors import DraftBlocked, WrongPlanState
@@ -392,6 +392,10 @@ def test_a_changed_plan_says_what_it_is_now_and_may_be_wide_and_its_visits_long(
         rosa = db.session.get_one(Resource, person(where.nurse).resource_id)
         roster.take_off(rosa, away, "Ill", actor="staff:4", now=at(10, 9))
         assert not scheduling.is_free(plan, there, 0, now=at(10, 9))
+        (sooner,) = [
+            w for w in waiting.wants(plan.patient, now=at(10, 9)) if w.topic == visit.topic
+        ]
+        assert sooner.longer_minutes == 30
         moved = plans.move(
             visit, starts_at=visit.starts_at + timedelta(minutes=30), version=visit.version,
             actor="staff:4", now=at(10, 9),

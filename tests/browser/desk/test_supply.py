@@ -134,6 +134,11 @@ def test_the_list_is_for_everybody_and_says_what_can_be_done(desk_page: OpenPage
     expect(listed).to_contain_text("Ana Duarte")
     expect(listed).to_contain_text("Ines Roy is away.")
     assert faults(page) == []
+    page.get_by_role("button", name="Find places for everybody").click()
+    expect(page.get_by_role("heading", name="Places for everybody")).to_be_visible()
+    page.get_by_text("Another time for Ana Duarte").click()
+    assert faults(page) == []
+    page.get_by_role("link", name="To re-place").first.click()
     page.get_by_text("Keep it there knowingly").click()
     page.get_by_label("Why it stays").fill("She calls from home")
     page.get_by_role("button", name="Keep it").click()

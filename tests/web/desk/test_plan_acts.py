@@ -1,6 +1,7 @@
 """The pages of the acts on a running plan: shown first, then done; nothing typed is lost."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
@@ -93,6 +94,55 @@ def test_what_a_clinician_signed_changes_only_under_a_signature(
     with keep():
         row = db.session.query(Plan).filter_by(public_id=plan).one()
         assert [v.state for v in row.visits][1:] == [VisitState.OMITTED] * 5
+
+
+def test_each_act_is_done_from_its_page_one_after_the_other(
+    plan: str, signed_in: SignIn, keep: Keep, clock: StoppedClock
+) -> None:
+    """Carry forward, the other clinic, one left out, wide apart over the change of the clock."""
+    path = f"/desk/plans/{plan}/act"
+    client = signed_in(Role.CLINICIAN)
+
+    def act(query: str, says: str) -> None:
+        page = client.get(f"{path}?act={query}&show=y").text
+        assert says in page, query
+        done = post(client, path, path, **fields(page), reason="She asked.", password=make.PASSWORD)
+        assert done.status_code == 303, query
+
+    def stand() -> tuple[list[str], set[str]]:
+        with keep():
+            row = db.session.query(Plan).filter_by(public_id=plan).one()
+            booked = [v.appointment for v in row.visits if v.state is VisitState.BOOKED]
+            walls = [a.starts_at.astimezone(a.site.zone) for a in booked if a is not None]
+            return [f"{wall:%b %-d, %H:%M}" for wall in walls], {
+                a.site.code for a in booked if a is not None
+            }
+
+    act("carry-forward&visit=3", "4 visits stay, 1 is new")
+    at_ten = [f"Mar {day}, 10:00" for day in (15, 21, 24, 27, 30)]
+    assert stand() == (at_ten, {"woburn"})
+    act("other-site&site=danvers", "5 visits move")
+    assert stand() == (at_ten, {"danvers"})
+    act("omit&visit=4", "4 visits stay, 1 is dropped")
+    assert stand()[0] == [at_ten[0], at_ten[1], *at_ten[3:]]
+    act("re-space&visit=5&min=110&target=118&max=120", "2 visits stay, 2 move")
+    assert stand()[0] == ["Mar 15, 10:00", "Mar 21, 10:00", "Jul 17, 10:00", "Nov 12, 10:00"]
+
+    # When all are held, it goes on with its next part, and another time it is complete.
+    with keep():
+        row = db.session.query(Plan).filter_by(public_id=plan).one()
+        for visit in row.visits:
+            if visit.appointment is not None and visit.state is VisitState.BOOKED:
+                course.infuse(visit.appointment, course.Clinic(1, 2, 1, 2, 3, 4), score=5)
+    clock.set(datetime(2026, 11, 16, 15, tzinfo=UTC))
+    client = signed_in(Role.CLINICIAN)
+    act("go-on", "3 visits are new")
+    assert len(stand()[0]) == 3
+    act("cease", "3 visits are dropped")
+    with keep():
+        row = db.session.query(Plan).filter_by(public_id=plan).one()
+        acts = [v.change.act.value for v in row.versions if v.change is not None]
+    assert acts == ["carry-forward", "other-site", "omit", "re-space", "go-on", "cease"]
 
 
 NONSENSE = (
