@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 from scheduler.audit import service as audit
 from scheduler.core.db import db
 from scheduler.messaging import rules
+from scheduler.messaging.locks import in_order
 from scheduler.messaging.models import ConsentEntry, Message
 from scheduler.messaging.states import Channel, ConsentAct, State
 from scheduler.patients.models import Patient, Standing
@@ -86,14 +87,15 @@ def revoke(
     A message that a worker has claimed is taken from it too: its fence fails before the call.
     """
     _write(ConsentAct.REVOKED, patient_id, number, wording, source, actor, origin, now)
+    waiting = (
+        Message.recipient == number,
+        Message.channel == Channel.SMS,
+        Message.state.in_((State.QUEUED, State.CLAIMED)),
+        Message.template.not_in(rules.EVEN_WHEN_STOPPED),
+    )
     stopped = db.session.scalars(
         update(Message)
-        .where(
-            Message.recipient == number,
-            Message.channel == Channel.SMS,
-            Message.state.in_((State.QUEUED, State.CLAIMED)),
-            Message.template.not_in(rules.EVEN_WHEN_STOPPED),
-        )
+        .where(Message.id.in_(in_order(*waiting)))
         .values(
             state=State.SUPPRESSED,
             settled_at=now,

@@ -47,6 +47,12 @@ class Day:
         return instant(self._tomorrow, time(), self.zone)
 
     @property
+    def night_begins(self) -> datetime:
+        """When they may be texted no more today."""
+        today = self.now.astimezone(self.zone).date()
+        return instant(today, self.chosen.quiet_from, self.zone)
+
+    @property
     def next_begins(self) -> datetime:
         """When they may be texted tomorrow."""
         return instant(self._tomorrow, self.chosen.quiet_until, self.zone)
@@ -71,16 +77,13 @@ class Day:
 
         What goes alone takes the place of today's as well; all else is said together with them.
         """
-        urgent = rules.more_urgent_than(purpose)
-        if purpose is Purpose.ALONE:  # an offer cannot wait; news within a day waits for no cap
-            urgent -= rules.CHANGES
         planned = db.session.scalars(
             select(Message.send_after).where(
                 Message.patient_id == patient_id,
                 Message.channel == Channel.SMS,
                 Message.state == State.QUEUED,
                 Message.is_reply.is_(False),
-                Message.template.in_(urgent),
+                Message.template.in_(rules.more_urgent_than(purpose)),
                 Message.send_after >= (self.now if purpose is Purpose.ALONE else self.ends),
                 Message.send_after < self.now + rules.WEEK,
             )
@@ -97,10 +100,10 @@ class Day:
         return sum(moment.astimezone(self.zone).date() == day for moment in self.told)
 
 
-def has_room(patient_id: int, zone: ZoneInfo, chosen: Settings, *, now: datetime) -> bool:
+def has_room(patient: Patient, zone: ZoneInfo, *, now: datetime) -> bool:
     """Say whether a text of its own could go to a patient now: caps, and what is due to them."""
-    day = Day(now, zone, chosen, _told(patient_id, now=now))
-    return day.frees_at() is None and day.leaves_room(Purpose.ALONE, patient_id)
+    day = Day(now, zone, settings_of(patient), _told(patient.id, now=now))
+    return day.frees_at() is None and day.leaves_room(Purpose.ALONE, patient.id)
 
 
 def _told(patient_id: int, *, now: datetime, but: int | None = None) -> list[datetime]:
@@ -119,9 +122,20 @@ def settings_of(patient: Patient) -> Settings:
     return settings.of_site(patient.home_site_id) if patient.home_site_id else Settings()
 
 
+def night_is_over(patient: Patient, zone: ZoneInfo, *, now: datetime) -> datetime:
+    """Return when a patient who lives by `zone` may be texted: `now`, or the next morning."""
+    chosen = settings_of(patient)
+    return rules.next_daytime(now, zone, begins=chosen.quiet_until, ends=chosen.quiet_from)
+
+
 def zone_of(message: Message, patient: Patient) -> ZoneInfo:
     """Return the zone a patient lives by: their own, else that of what it is about."""
-    name = patient.zone_name or message.facts.get("zone")
+    return lives_by(patient, message.facts.get("zone"))
+
+
+def lives_by(patient: Patient, about: str | None = None) -> ZoneInfo:
+    """Return the zone a patient lives by: their own, else the one given, else their site's."""
+    name = patient.zone_name or about
     if not name and patient.home_site_id is not None:
         name = db.session.scalar(select(Site.zone_name).where(Site.id == patient.home_site_id))
     return ZoneInfo(name or texts.DEFAULT_ZONE)

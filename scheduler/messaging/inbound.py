@@ -9,7 +9,7 @@ request that is played again has no effect.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.clinic.models import Site
@@ -203,7 +203,7 @@ def _reply(
     facts: dict[str, str] | None = None,
     key: str | None = None,
 ) -> None:
-    if template not in rules.EVEN_WHEN_STOPPED and _answered_enough(text.number, now):
+    if _answered_enough(text.number, template, now):
         return
     outbox.reply(
         text.number,
@@ -216,18 +216,26 @@ def _reply(
     )
 
 
-def _answered_enough(number: str, now: datetime) -> bool:
-    answers = db.session.scalar(
-        select(func.count())
-        .select_from(Message)
-        .where(
+def _answered_enough(number: str, template: str, now: datetime) -> bool:
+    """Say whether a number has had so many answers that a machine must be at its other end.
+
+    What is said to somebody in danger counts for itself: nothing else uses it up.
+    """
+    alone = {rules.IN_DANGER}
+    like = alone if template in alone else rules.REPLIES - {rules.BY_STAFF} - alone
+    moments = db.session.scalars(
+        select(Message.created_at).where(
             Message.recipient == number,
             Message.channel == Channel.SMS,
-            Message.template.in_(rules.REPLIES - {rules.BY_STAFF}),
-            Message.created_at > now - timedelta(hours=1),
+            Message.template.in_(like),
+            Message.created_at > now - timedelta(days=1),
         )
-    )
-    return (answers or 0) >= _MOST_ANSWERS
+    ).all()
+    if len(moments) >= rules.MOST_REPLIES_A_DAY:
+        return True
+    if template in rules.EVEN_WHEN_STOPPED:
+        return False
+    return sum(moment > now - timedelta(hours=1) for moment in moments) >= _MOST_ANSWERS
 
 
 def _ask_a_person(kind: str, text: InboundText, patient: Patient | None, now: datetime) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, bindparam, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
@@ -24,7 +25,8 @@ from scheduler.core import tokens
 from scheduler.core.db import db, insert_rows, table_of
 from scheduler.core.sealed import keyring
 from scheduler.messaging import consent, gsm, lint, rules, texts, versions
-from scheduler.messaging.day import Day, settings_of, zone_of
+from scheduler.messaging.day import Day, lives_by, night_is_over, zone_of
+from scheduler.messaging.locks import in_order
 from scheduler.messaging.models import DeliveryReport, InboundText, Message
 from scheduler.messaging.rules import (
     Drop,
@@ -196,11 +198,13 @@ def reply(
     language: str = "en",
     words: str | None = None,
 ) -> None:
-    """Answer a text that came in: at once, at any hour, with the facts as they are.
+    """Answer a text that came in, with the facts as they are: at once, at any hour, if it just
+    came; else not at night.
 
     Needs no consent, for the person wrote first; a number that said stop gets only what
     rules.EVEN_WHEN_STOPPED allows. `words` are what staff wrote, for the text that is theirs.
     """
+    at = now if template == rules.IN_DANGER else _answered_at(number, patient, now=now)
     row = _row(
         template=template,
         channel=Channel.SMS,
@@ -210,8 +214,8 @@ def reply(
         facts=dict(facts),
         topic=topic,
         dedupe_key=dedupe_key,
-        send_after=now,
-        expires_at=now + rules.REPLY_HOLDS,
+        send_after=at,
+        expires_at=at + rules.REPLY_HOLDS,
         is_reply=True,
         words=words,
         now=now,
@@ -246,7 +250,7 @@ def withdraw(topic: str, *, now: datetime) -> int:
     return len(
         db.session.scalars(
             update(Message)
-            .where(Message.topic == topic, Message.state.in_(_WAITING))
+            .where(Message.id.in_(in_order(Message.topic == topic, Message.state.in_(_WAITING))))
             .values(
                 state=State.CANCELLED,
                 settled_at=now,
@@ -290,8 +294,9 @@ def claim_next(
 def _pick(worker: str, channels: Collection[Channel], now: datetime) -> Message | None:
     """Take one row, answers first.
 
-    The person is locked, not the row: two workers must not make up two texts for one person at
-    once. A reply to a number we do not know has nobody to lock.
+    The person is locked, not only the row: two workers must not make up two texts for one person
+    at once. A reply to a number we do not know has nobody to lock. What somebody else holds is
+    passed over: a claim waits for nobody, so it cannot be one of two that wait for each other.
     """
     due = (
         select(Message.id)
@@ -305,7 +310,7 @@ def _pick(worker: str, channels: Collection[Channel], now: datetime) -> Message 
     )
     nobodys = due.where(Message.patient_id.is_(None)).with_for_update(skip_locked=True)
     somebodys = due.join(Patient, Patient.id == Message.patient_id).with_for_update(
-        of=Patient, skip_locked=True, key_share=True
+        of=(Patient, Message), skip_locked=True, key_share=True
     )
     return _take(nobodys, worker, now) or _take(somebodys, worker, now)
 
@@ -328,6 +333,18 @@ def _take(one: Select[Any], worker: str, now: datetime) -> Message | None:
 
 
 def _prepare(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
+    """Judge a message and make its text; one that would not come out holds up nobody behind it."""
+    try:
+        with db.session.begin_nested():
+            return _prepared(message, judge, now)
+    except Exception as fault:
+        log.exception("message %s would not come out", message.id)
+        db.session.refresh(message)
+        _set_aside(message, type(fault).__name__, now)
+        return None
+
+
+def _prepared(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
     patient = db.session.get(Patient, message.patient_id) if message.patient_id else None
     refused = _reach(message, patient, now)
     if refused is not None:
@@ -398,7 +415,7 @@ def _due_with(message: Message, day: Day) -> list[Message]:
             Message.expires_at > day.now,
         )
         .order_by(Message.id)
-        .with_for_update()
+        .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     ).all()
     for other in found:
@@ -430,7 +447,7 @@ def _say(
             return None
     send = rules.together(parts)
     if day is not None:
-        wait = _has_no_room(day, rules.leading(parts), send, message, frees_at)
+        wait = _has_no_room(day, parts, send, message, frees_at)
         if wait is not None:
             _settle(message, wait, now)
             return None
@@ -445,9 +462,11 @@ def _say(
         other.state = State.CLAIMED
         other.claimed_by, other.lease_until = message.claimed_by, message.lease_until
         other.claim_number += 1
+    of_use = [one.expires_at for one in (message, *along)]
     return replace(
         outgoing,
-        expires_at=min(one.expires_at for one in (message, *along)),
+        # It may wait for a phone that is off, but not into the night.
+        expires_at=min([*of_use, day.night_begins] if day is not None else of_use),
         along=tuple((other.id, other.claim_number) for other in along),
     )
 
@@ -467,12 +486,19 @@ def _judged(message: Message, judge: Judge, now: datetime) -> Verdict | None:
 
 
 def _has_no_room(
-    day: Day, leading: Purpose, send: Send, message: Message, frees_at: datetime | None
+    day: Day, parts: Sequence[Part], send: Send, message: Message, frees_at: datetime | None
 ) -> Wait | None:
     """Say until when a text has to wait for the caps, and count it if it has not to."""
     at_once = timedelta(hours=day.chosen.change_at_once_within_hours)
-    if send.near is not None and send.near - day.now <= at_once:
-        return None  # what changes within a day is told within it
+    leading = rules.leading(parts)
+
+    def is_near(one: Send) -> bool:
+        return one.near is not None and one.near - day.now <= at_once
+
+    if is_near(send):  # what changes within a day is told within it
+        if not all(is_near(part.send) for part in parts):
+            message.counted_at = day.now  # it is the text of the day for what it says as well
+        return None
     if frees_at is not None:
         return Wait(min(frees_at, send.near - at_once) if send.near else frees_at)
     if leading not in _SURE and not day.leaves_room(leading, message.patient_id or 0):
@@ -488,7 +514,7 @@ def _reach(message: Message, patient: Patient | None, now: datetime) -> Verdict 
     if patient is not None and patient.is_deceased:
         return Drop("nobody to reach", State.SUPPRESSED)
     if message.template in rules.REPLIES:
-        return _reach_back(message)
+        return _reach_back(message, patient, now)
     if patient is None or not _readdress(message, patient):
         return Drop("no address to reach them by", State.SUPPRESSED)
     if message.channel is Channel.SMS:
@@ -521,12 +547,27 @@ def _discreet(verdict: Send, message: Message) -> Send:
     )
 
 
-def _reach_back(message: Message) -> Verdict | None:
-    """An answer goes to the number that wrote, unless it said stop."""
+def _reach_back(message: Message, patient: Patient | None, now: datetime) -> Verdict | None:
+    """An answer goes to the number that wrote, unless it said stop; at night if it just wrote."""
     allowed = message.template in rules.EVEN_WHEN_STOPPED
     if not allowed and consent.is_stopped(message.recipient):
         return Drop("the number said stop", State.SUPPRESSED)
-    return None
+    if message.template == rules.IN_DANGER:
+        return None
+    morning = _answered_at(message.recipient, patient, now=now)
+    return Wait(morning) if morning > now else None
+
+
+def _answered_at(number: str, patient: Patient | None, *, now: datetime) -> datetime:
+    """Return when a number may be answered: at once if it just wrote, else not at night."""
+    wrote = select(InboundText.id).where(
+        InboundText.number == number, InboundText.received_at > now - rules.JUST_NOW
+    )
+    if db.session.scalar(wrote.limit(1)) is not None:
+        return now
+    if patient is None:
+        return rules.next_daytime(now, ZoneInfo(texts.DEFAULT_ZONE))
+    return night_is_over(patient, lives_by(patient), now=now)
 
 
 def _readdress(message: Message, patient: Patient) -> bool:
@@ -542,12 +583,10 @@ def _readdress(message: Message, patient: Patient) -> bool:
 def _reach_by_text(message: Message, patient: Patient, now: datetime) -> Verdict | None:
     if not consent.may_text(patient, now=now):
         return Drop("no consent to texts", State.SUPPRESSED)
-    if message.is_reply:
+    if message.is_reply and now - message.created_at <= rules.JUST_NOW:
         return None
-    chosen = settings_of(patient)
-    zone = zone_of(message, patient)
-    day = rules.next_daytime(now, zone, begins=chosen.quiet_until, ends=chosen.quiet_from)
-    return Wait(day) if day > now else None
+    morning = night_is_over(patient, zone_of(message, patient), now=now)
+    return Wait(morning) if morning > now else None
 
 
 def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
@@ -842,6 +881,7 @@ def settle_unanswered(message_id: int, *, now: datetime) -> State | None:
     if (message.sent_as or message.template) in rules.DOUBLE_IS_HARMLESS:
         _again(message, now, now)
     else:
+        _let_go(message, now)
         _fail(message, "no answer, and no trace of it: it may have arrived or not", now)
     return message.state
 
@@ -853,7 +893,7 @@ def return_expired_leases(*, now: datetime) -> tuple[int, int]:
     """
     back = db.session.scalars(
         update(Message)
-        .where(Message.state == State.CLAIMED, Message.lease_until <= now)
+        .where(Message.id.in_(in_order(Message.state == State.CLAIMED, Message.lease_until <= now)))
         .values(
             state=State.QUEUED,
             claim_number=Message.claim_number + 1,
@@ -864,7 +904,7 @@ def return_expired_leases(*, now: datetime) -> tuple[int, int]:
     ).all()
     unclear = db.session.scalars(
         update(Message)
-        .where(Message.state == State.SENDING, Message.lease_until <= now)
+        .where(Message.id.in_(in_order(Message.state == State.SENDING, Message.lease_until <= now)))
         .values(
             state=State.AMBIGUOUS,
             error_text="the worker went away during the call",
@@ -1004,6 +1044,19 @@ def _again(message: Message, at: datetime, now: datetime) -> None:
     message.state = State.QUEUED
     message.send_after = at
     message.claimed_by = message.lease_until = None
+
+
+def _let_go(message: Message, now: datetime) -> None:
+    """Let what rode along, and may harmlessly be said twice, go by itself."""
+    db.session.execute(
+        update(Message)
+        .where(
+            Message.said_in_id == message.id,
+            Message.state == State.MERGED,
+            Message.template.in_(rules.DOUBLE_IS_HARMLESS),
+        )
+        .values(state=State.QUEUED, said_in_id=None, settled_at=None, send_after=now)
+    )
 
 
 def _fail(message: Message, reason: str, now: datetime) -> None:

@@ -17,6 +17,8 @@ from scheduler.tasks import queries as tasks
 _QUEUED_TOO_LONG = timedelta(hours=1)
 _SENDING_TOO_LONG = timedelta(minutes=15)
 _SENT_TOO_LONG = timedelta(hours=72)
+#: Where a text stands that the provider took, or may have taken.
+_GONE = frozenset({State.SENDING, State.AMBIGUOUS, State.SENT, State.DELIVERED, State.UNDELIVERED})
 WORKER_SILENT_AFTER = timedelta(seconds=90)
 
 
@@ -132,6 +134,19 @@ def about(topic: str) -> Sequence[Message]:
     return db.session.scalars(
         select(Message).where(Message.topic == topic).order_by(Message.send_after, Message.id)
     ).all()
+
+
+def texts_fail(patient_id: int) -> bool:
+    """Say whether a text to a patient did not arrive, and nobody has dealt with that yet."""
+    open_ones = [t.topic for t in tasks.open_of(patient_id) if t.kind == outbox.NOT_SENT]
+    numbers = [int(topic.removeprefix("message:")) for topic in open_ones]
+    texts = select(Message.id).where(Message.id.in_(numbers), Message.channel == Channel.SMS)
+    return bool(numbers) and db.session.scalar(texts.limit(1)) is not None
+
+
+def has_gone(topic: str) -> bool:
+    """Say whether a text about one topic left, or may have."""
+    return any(m.channel is Channel.SMS and m.state in _GONE for m in about(topic))
 
 
 def waiting(topic: str) -> Sequence[Message]:

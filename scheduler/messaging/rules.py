@@ -89,6 +89,8 @@ MOST_ATTEMPTS = 12
 MOST_FAULTS = 3  # how often words may fail to come out before the message is set aside
 ASKED_WITHIN = timedelta(hours=72)  # how long "1" and "2" still answer a question
 REPLY_HOLDS = timedelta(hours=2)  # how long an answer to a text is worth sending
+JUST_NOW = timedelta(minutes=30)  # how long after their own act somebody is still awake for it
+MOST_REPLIES_A_DAY = 20  # that a machine writes, to one number
 DAY_BEGINS = time(8)
 DAY_ENDS = time(21)
 WEEK = timedelta(days=7)
@@ -140,6 +142,8 @@ REPLIES = frozenset(
 )
 #: Of those, what staff wrote themselves; a machine at the other end never gets these.
 BY_STAFF = "answer"
+#: Of those, what nobody waits for a morning with.
+IN_DANGER = "emergency"
 #: What may be answered although the number said stop: the one confirmation of it, and an answer
 #: to somebody who asks for help.
 EVEN_WHEN_STOPPED = frozenset({"stopped", "help", "emergency"})
@@ -158,7 +162,13 @@ def purpose(template: str, *, is_reply: bool) -> Purpose:
 
 
 def more_urgent_than(purpose: Purpose) -> frozenset[str]:
-    """Return the templates that a text for this purpose must leave room for."""
+    """Return the templates that a text for this purpose must leave room for.
+
+    An offer was asked for and cannot wait, so it comes before what can be said a day later with
+    something else; news within a day waits for no cap and needs no room.
+    """
+    if purpose is Purpose.ALONE:
+        return frozenset(t for t, other in PURPOSES.items() if other is Purpose.TOMORROW)
     return frozenset(t for t, other in PURPOSES.items() if _RANK[other] < _RANK[purpose])
 
 
@@ -246,8 +256,9 @@ def leading(parts: Iterable[Part]) -> Purpose:
 def together(parts: Sequence[Part]) -> Send:
     """Return what says all of `parts` in one text: the most urgent word, or a list of dates.
 
-    Of two words about one appointment the more urgent one says enough. The text with every date
-    that stands says all the others as well.
+    Of two words about one appointment the more urgent one says enough, but what is to be answered
+    before a visit is not lost with the other. The text with every date that stands says all the
+    others as well.
     """
     about: dict[str, Part] = {}
     for part in sorted(parts, key=lambda one: _RANK[one.purpose]):
@@ -260,11 +271,12 @@ def together(parts: Sequence[Part]) -> Send:
     known = {visit[0] for visit in every}
     listed = [_listed(part.send) for part in chosen if "starts_at" in part.send.facts]
     missing = [visit for visit in listed if visit[0] not in known]
-    if len(chosen) == 1 or lead.send.template == "all-cancelled":
+    links = {name: url for part in reversed(parts) for name, url in part.send.links.items()}
+    rides = "ready" in links and not any("ready" in part.send.links for part in chosen)
+    if lead.send.template == "all-cancelled" or (len(chosen) == 1 and not rides):
         return replace(
             lead.send, template=lead.send.template or lead.template, memo=memo, near=near
         )
-    links = {name: url for part in reversed(chosen) for name, url in part.send.links.items()}
     template = "dates" if chosen[0].purpose is Purpose.CHANGE else "coming-up"
     return Send(
         facts={
@@ -378,6 +390,7 @@ _BY_CODE: Mapping[str, Trouble] = {
     "30007": Trouble.NEVER,  # filtered by a carrier: sending again makes it worse
     "30008": Trouble.ONCE_MORE,
     "30034": Trouble.STOPS_ALL,  # our sender is not registered
+    "30036": Trouble.ONCE_MORE,  # the phone was off for as long as the text was to wait
     "30450": Trouble.NEVER,
     "30610": Trouble.NEVER,
     "30640": Trouble.NEVER,

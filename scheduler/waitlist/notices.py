@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import SiteSupply
 from scheduler.messaging import consent, rules
-from scheduler.messaging.day import has_room
+from scheduler.messaging import queries as messages
+from scheduler.messaging.day import has_room, lives_by, night_is_over
 from scheduler.messaging.outbox import Word
 from scheduler.messaging.rules import Drop, MessageView, Send, Verdict
 from scheduler.messaging.states import Channel
@@ -35,11 +36,12 @@ def why_not(patient: Patient, site: SiteSupply, *, now: datetime) -> str | None:
     """Return why no offer may be texted to somebody now; None when one may."""
     if not consent.may_text(patient, now=now):
         return "They are not texted. Please call them."
-    chosen = site.settings
-    awake = rules.next_daytime(now, site.zone, begins=chosen.quiet_until, ends=chosen.quiet_from)
-    if awake > now:
+    if messages.texts_fail(patient.id):
+        return "The last text did not reach them. Please call them."
+    zone = lives_by(patient, site.zone.key)
+    if night_is_over(patient, zone, now=now) > now:
         return "It is too late or too early for a text."
-    if not has_room(patient.id, site.zone, chosen, now=now):
+    if not has_room(patient, zone, now=now):
         return "They have had all the texts of the day or the week. Please call them."
     return None
 

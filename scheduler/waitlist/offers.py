@@ -22,6 +22,7 @@ from scheduler.clinic.supply import SiteSupply
 from scheduler.core.db import db
 from scheduler.core.tokens import public_id
 from scheduler.messaging import outbox
+from scheduler.messaging import queries as messages
 from scheduler.patients.models import Standing
 from scheduler.waitlist import notices, rules, service
 from scheduler.waitlist.errors import NotToBeTexted, OfferOver
@@ -48,9 +49,9 @@ def next_for(entry: WaitlistEntry, allowed: Allowed, *, now: datetime) -> Offer 
     """Return the time to offer by text now, or None.
 
     None of those they were offered before, none that is too near, and nothing to somebody who
-    has let several lapse.
+    has let several lapse. What we took back they may never have heard of: it counts for nothing.
     """
-    before = of_entry(entry.id)
+    before = [offer for offer in of_entry(entry.id) if offer.state is not OfferState.WITHDRAWN]
     silent = 0
     for offer in reversed(before):
         if offer.state is not OfferState.EXPIRED:
@@ -194,7 +195,10 @@ def lapsed(*, now: datetime) -> list[int]:
 
 
 def lapse(offer_id: int, *, actor: str, now: datetime) -> bool:
-    """Close an offer nobody answered in time; False when it was answered meanwhile."""
+    """Close an offer nobody answered in time; False when it was answered meanwhile.
+
+    One whose text never went out was not left unanswered: it is taken back.
+    """
     try:
         offer = take(offer_id)
     except OfferOver:
@@ -202,7 +206,9 @@ def lapse(offer_id: int, *, actor: str, now: datetime) -> bool:
     if offer.expires_at > now:
         return False
     free_for(offer)
-    _end(offer, OfferState.EXPIRED, actor=actor, now=now)
+    unheard = offer.is_by_text and not messages.has_gone(offer.topic)
+    state = OfferState.WITHDRAWN if unheard else OfferState.EXPIRED
+    _end(offer, state, actor=actor, now=now)
     return True
 
 

@@ -71,11 +71,11 @@ def test_a_worker_sends_what_is_due_and_goes_when_asked(
         now = clock.now()
         outbox.reply(
             "+17815550111",
-            "help",
+            "emergency",  # goes at any hour, whenever this is run
             {"phone": "+17815550100"},
             patient=ana(now),
             topic="text:1",
-            dedupe_key="help:1",
+            dedupe_key="emergency:1",
             now=now,
         )
 

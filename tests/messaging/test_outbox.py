@@ -202,10 +202,15 @@ def test_at_night_it_waits_for_the_morning_and_an_answer_does_not() -> None:
         patient = ana(NOW)
         two_days = NOW + timedelta(days=2)
         message = queue(patient, NOW, send_after=night, expires_at=two_days)
-        queue(patient, NOW, send_after=night, is_reply=True, dedupe_key="own-act")
+        queue(patient, night, send_after=night, is_reply=True, dedupe_key="own-act")
+        queue(patient, NOW, send_after=NOW, is_reply=True, dedupe_key="an act of this morning")
 
     with transaction():
         outgoing = outbox.claim_next("worker-1", SEND, now=night)
+    with transaction():
+        assert outbox.claim_next("worker-1", SEND, now=night) is None  # nobody waits for it now
+    with transaction():
+        outgoing = outgoing or outbox.claim_next("worker-1", SEND, now=night)
 
     assert outgoing is not None
     assert outgoing.view.dedupe_key == "own-act"

@@ -17,8 +17,10 @@ from scheduler.messaging.models import Message
 from scheduler.messaging.rules import Drop, MessageView, Part, Purpose, Send, Trouble, Verdict
 from scheduler.messaging.senders.outcomes import NoAnswer, Refused
 from scheduler.messaging.states import Channel, State
+from scheduler.tasks import queries as tasks
+from tests import make
 from tests.conftest import NOW, StoppedClock
-from tests.messaging.kit import FACTS, LINK, FakeSender, Told, again, ana, delivery, queue
+from tests.messaging.kit import FACTS, LINK, FakeSender, Told, again, agree, ana, delivery, queue
 
 BOSTON = ZoneInfo("America/New_York")
 READY = LINK.replace("/my/", "/ready/")
@@ -106,6 +108,11 @@ def test_of_two_words_about_one_visit_the_urgent_one_is_enough() -> None:
 
     assert rules.together([soon, TOMORROW]).template == "visit-tomorrow"
     assert rules.leading([soon, TOMORROW]) is Purpose.TOMORROW
+    asked = said("visit-prepare", 12, Purpose.READINESS, links={"link": LINK, "ready": READY})
+    both = rules.together([asked, MOVED])  # what is to be answered first rides on
+    assert (both.template, both.links["ready"]) == ("dates-ready", READY)
+    assert [v[0] for v in json.loads(both.facts["visits"])] == [on(12).isoformat()]
+    assert both.memo == MOVED.send.memo
 
 
 def test_the_text_with_every_date_says_all_the_others_and_keeps_their_memo() -> None:
@@ -188,6 +195,7 @@ class TestOneDay:
         words = self.run()
 
         assert len(words) == 1
+        assert self.sender.sent[0].expires_at == on(2, 21)  # a phone switched on at night is quiet
         assert "Tue, Mar 3, 10:00 AM; Thu, Mar 5, 10:00 AM, Woburn." in words[0]
         assert states() == {
             first: State.SENT,
@@ -221,6 +229,15 @@ class TestOneDay:
         assert states()[near] is State.SENT
         assert states()[far] is State.QUEUED
         assert len(self.run(on(3, 8))) == 1
+
+    def test_a_change_within_a_day_is_the_text_of_the_day_for_what_rides_along(self) -> None:
+        due(self.patient, "changed", 3, on(2, 10))
+        due(self.patient, "visit-prepare", 5, on(2, 16))
+        assert len(self.run()) == 1
+        late = due(self.patient, "visit-soon", 9, on(2, 11))
+
+        assert self.run(on(2, 12)) == []
+        assert states()[late] is State.QUEUED
 
     def test_no_more_than_one_a_day_and_three_a_week_and_the_urgent_ones_have_their_place(
         self,
@@ -263,6 +280,31 @@ class TestOneDay:
         assert self.run(on(2, 10)) == []  # seven in the morning there
         assert len(self.run(on(2, 11))) == 1
 
+    def test_a_row_that_nobody_can_judge_holds_up_nobody_and_ends_with_a_person(self) -> None:
+        broken = due(self.patient, "visit-tomorrow", 3, on(2, 9), facts={"zone": "Mars/Olympus"})
+        with transaction():
+            other = make.patient("Ben", mobile="+17815550112")
+            agree(other, NOW)
+        due(other, "visit-tomorrow", 5, on(2, 10))
+
+        assert sum(len(self.run(on(2, hour))) for hour in range(9, 18)) == 1
+        assert states()[broken] is State.FAILED
+        with transaction():
+            assert tasks.is_open("not-sent", f"message:{broken}")
+
+    def test_a_claim_waits_for_no_row_that_somebody_else_holds(self) -> None:
+        if db.engine.dialect.name == "sqlite":
+            return  # there everybody waits for the one who writes
+        first = due(self.patient, "visit-tomorrow", 3, on(2, 10))
+        other = due(self.patient, "visit-prepare", 5, on(2, 10))
+        let_go()
+        with db.engine.connect() as stop:
+            stop.execute(sa.select(Message.id).where(Message.id == first).with_for_update())
+            with transaction():
+                found = outbox.claim_next("w", lambda m: judge(m, NOW), now=NOW)
+                assert found is not None
+                assert (found.message_id, found.along) == (other, ())
+
     def test_what_is_withdrawn_under_a_workers_hands_is_not_said(self) -> None:
         first = due(self.patient, "visit-tomorrow", 3, on(2, 10))
         other = due(self.patient, "visit-prepare", 5, on(2, 16))
@@ -278,13 +320,18 @@ class TestOneDay:
         assert states() == {first: State.QUEUED, other: State.CANCELLED}
         assert "Mar 5" not in self.run()[0]
 
-    @pytest.mark.parametrize("trouble", ["busy", "no answer", "phone off", "refused", "stop"])
+    @pytest.mark.parametrize(
+        "trouble",
+        ["busy", "no answer", "no answer to a change", "phone off", "refused", "stop"],
+    )
     def test_what_rode_along_shares_the_fate_of_its_text(self, trouble: str) -> None:
-        first = due(self.patient, "visit-tomorrow", 3, on(2, 10))
+        lead = "changed" if trouble.endswith("change") else "visit-tomorrow"
+        first = due(self.patient, lead, 3, on(2, 10))
         other = due(self.patient, "visit-prepare", 5, on(2, 16))
         answers = {
             "busy": Refused(Trouble.LATER, "20429", "busy"),
             "no answer": NoAnswer("ReadTimeout"),
+            "no answer to a change": NoAnswer("ReadTimeout"),
             "refused": Refused(Trouble.NEVER, "30007", "filtered"),
             "stop": Refused(Trouble.OPTED_OUT, "21610", "stopped"),
         }
@@ -296,6 +343,13 @@ class TestOneDay:
             return
         if trouble == "stop":
             assert states() == {first: State.SUPPRESSED, other: State.SUPPRESSED}
+            return
+        if trouble == "no answer to a change":
+            later = self.clock.advance(minutes=15)
+            let_go()
+            reconcile.run({Channel.SMS: self.sender}, Told(), now=later)
+            assert states() == {first: State.FAILED, other: State.QUEUED}
+            assert "Thu, Mar 5" in self.run(on(2, 13))[0]
             return
         if trouble == "busy":
             assert states() == {first: State.QUEUED, other: State.QUEUED}

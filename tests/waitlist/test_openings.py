@@ -67,7 +67,9 @@ def tick(app: Flask, now: datetime) -> int:
 def text(app: Flask, now: datetime) -> Outgoing | None:
     """Take the next text out of the outbox, with its words made."""
     with app.app_context(), transaction():
-        return outbox.claim_next("w", lambda m: notices.judge(m, public_url=URL, now=now), now=now)
+        out = outbox.claim_next("w", lambda m: notices.judge(m, public_url=URL, now=now), now=now)
+        assert out is None or outbox.begin_sending(out, now=now)
+        return out
 
 
 def path_in(out: Outgoing | None) -> str:
@@ -180,8 +182,25 @@ def test_nobody_is_offered_a_time_at_night_without_consent_or_beyond_the_caps(
         db.session.execute(Message.__table__.delete())  # type: ignore[attr-defined]
         make.patient("Cara", mobile=None, email=None)
         waits(db.session.scalars(select(Patient).where(Patient.given_name == "Cara")).one())
+        # In a course, with reminders on every other day: the offer leaves tomorrow's its place.
+        ben = db.session.get_one(Patient, queue[1])
+        for days, template in ((1, "visit-prepare"), (3, "visit-tomorrow"), (5, "visit-soon")):
+            due = NOW + timedelta(days=days)
+            kit.queue(ben, NOW, template=template, dedupe_key=template, send_after=due)
     assert tick(app, NOW + timedelta(hours=2)) == 1  # Ben; Cara is left to the desk
     assert states(app) == ["Ben open"]
+
+    # Its text never went out, for Ben lives where it is night: he left nothing unanswered.
+    with keep():
+        db.session.get_one(Patient, queue[1]).zone_name = "Asia/Tokyo"
+        db.session.get_one(Patient, queue[0]).zone_name = "Asia/Tokyo"
+    assert text(app, NOW + timedelta(hours=2)) is None
+    assert tick(app, NOW + timedelta(hours=4)) == 0  # nor is he asked again by night
+    assert states(app) == ["Ben withdrawn"]
+    with keep():
+        db.session.get_one(Patient, queue[1]).zone_name = None
+    assert tick(app, NOW + timedelta(hours=4, minutes=1)) == 1  # the same time once more
+    assert states(app) == ["Ben withdrawn", "Ben open"]
 
 
 def test_an_appointment_is_moved_sooner_and_one_that_fell_away_is_waited_for_no_more(

@@ -14,10 +14,11 @@ from flask.testing import FlaskClient
 from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import service as clinic
-from scheduler.core.db import db
+from scheduler.core.db import db, transaction
 from scheduler.jobs import catch_up, deliver
-from scheduler.messaging import consent, queries
+from scheduler.messaging import consent, outbox, queries
 from scheduler.messaging.models import DeliveryReport, InboundText, Message
+from scheduler.messaging.rules import MOST_REPLIES_A_DAY
 from scheduler.messaging.states import State
 from scheduler.patients.models import Patient
 from scheduler.tasks.models import Task
@@ -374,6 +375,42 @@ def test_a_machine_that_answers_everything_is_not_answered_for_ever(
         text(client, "1", sid=f"SM{n:032x}")
 
     assert len(send(app, clock)) <= 8
+    for n in range(20, 50):
+        text(client, "help", sid=f"SM{n:032x}")
+        clock.advance(minutes=30)
+    assert len(read(app, sa.select(Message).where(Message.is_reply))) == MOST_REPLIES_A_DAY
+    text(client, "I want to die", sid=f"SM{50:032x}")
+    assert "988" in send(app, clock)[-1]
+
+
+def test_a_text_just_received_is_answered_at_any_hour_and_an_older_one_in_the_morning(
+    app: Flask, client: FlaskClient, asked: int, clock: StoppedClock, once: Once
+) -> None:
+    def answer(key: str) -> None:
+        with app.app_context(), transaction():
+            who = db.session.scalars(sa.select(Patient)).one()
+            facts = {"phone": "+17815550100"}
+            outbox.reply(
+                NUMBER,
+                "answer",
+                facts,
+                patient=who,
+                topic="text:1",
+                dedupe_key=key,
+                now=clock(),
+                words="Yes, at the back door.",
+            )
+
+    clock.set(make.at(23, days=0))
+    text(client, "Where can I park?")
+    assert len(send(app, clock)) == 1
+    answer("at once")
+    assert len(send(app, clock)) == 1
+    clock.advance(hours=1)
+    answer("too late for tonight")
+    assert send(app, clock) == []
+    clock.set(make.at(8))
+    assert len(send(app, clock)) == 1
 
 
 def test_a_signed_text_proves_that_we_can_be_reached(
