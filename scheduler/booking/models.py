@@ -85,6 +85,7 @@ class Appointment(Model):
     changed_by: Mapped[str]  # actor of the last change, for "who changed what"
     change: Mapped[str]  # what that change was: "booked", "moved"
     told: Mapped[dict[str, Any] | None]  # what the patient was last told, see rules.told()
+    untold_from: Mapped[datetime | None] = mapped_column(index=True)  # call them, if not texted
 
     site: Mapped[Site] = relationship(lazy="joined")
     patient: Mapped[Patient] = relationship(lazy="joined")

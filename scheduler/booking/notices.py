@@ -38,6 +38,8 @@ PENDING = "changed"
 
 #: Beside what was told by a channel: what was told before, should that turn out undelivered.
 _BEFORE = "-before"
+#: What the patient knows, by whatever way they heard it: a text, a call, or their own act.
+_KNOWN = "known"
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def after_booking(
     appointment: Appointment, *, actor: str, now: datetime, by_patient: bool, notify: bool
 ) -> None:
     """Queue what a new booking calls for: word of it, its calendar entry, its reminders."""
+    _note_known(appointment, rules.facts(appointment))  # they asked for it, or the desk says so
     words = _told_of(appointment, now=now, at_once=by_patient, notify=notify)
     outbox.put([*words, *_reminders(appointment, now=now)], now=now)
 
@@ -135,6 +138,8 @@ def after_closing(appointment: Appointment, *, now: datetime) -> None:
     if not rule.changed:
         return
     delay = timedelta() if _is_soon(appointment, now=now) else _TIME_TO_REPLACE
+    said_from = max(now + delay, appointment.starts_at - _WEEK)
+    appointment.untold_from = said_from
     word = Word(
         template=f"{rule.kind}-closed",
         channel=Channel.SMS,
@@ -142,7 +147,7 @@ def after_closing(appointment: Appointment, *, now: datetime) -> None:
         facts={"sequence": appointment.sequence},
         topic=appointment.topic,
         dedupe_key=f"closed:{appointment.id}:{appointment.sequence}:{now.isoformat()}",
-        send_after=max(now + delay, appointment.starts_at - _WEEK),
+        send_after=said_from,
         expires_at=appointment.starts_at,
     )
     outbox.put([word], now=now)
@@ -182,11 +187,15 @@ def _told_of(
         return []
     if not notify:
         appointment.told = dict.fromkeys((c.value for c in Channel), rules.facts(appointment))
-        db.session.flush()
+        _note_known(appointment, rules.facts(appointment))
         return []
     settings = clinic_supply.current().sites[appointment.site_id].settings
     soon = _is_soon(appointment, now=now)
     delay = timedelta(minutes=0 if at_once or soon else settings.desk_change_delay_minutes)
+    if at_once:
+        _note_known(appointment, rules.facts(appointment))
+    else:
+        _note_untold(appointment, since=now + delay)
     difference = Word(
         template=PENDING,
         channel=Channel.SMS,
@@ -265,11 +274,57 @@ def after_sent(message: MessageView, *, now: datetime) -> None:
             known = appointment.told or {}
             channel = message.channel.value
             before = {channel + _BEFORE: known.get(channel)}
+            if message.channel is Channel.SMS:
+                before[_KNOWN + _BEFORE] = known.get(_KNOWN)
             appointment.told = {**known, **before, channel: told}
+            if message.channel is Channel.SMS:
+                _note_known(appointment, told)
     db.session.flush()
 
 
-def _take_back(message: MessageView) -> None:
+def note_heard(appointment: Appointment) -> None:
+    """Note that the patient has heard, by a call, how an appointment stands."""
+    _note_known(appointment, _stands(appointment))
+
+
+def untold(appointment: Appointment) -> dict[str, Any] | None:
+    """Return what the patient goes by, who is to be called about an appointment; None: nothing."""
+    if appointment.untold_from is None:
+        return None
+    return (appointment.told or {}).get(_KNOWN) or {}
+
+
+def _note_known(appointment: Appointment, facts: dict[str, Any]) -> None:
+    appointment.told = {**(appointment.told or {}), _KNOWN: facts}
+    if facts == _stands(appointment) or not rules.differs(facts, appointment):
+        appointment.untold_from = None
+    db.session.flush()
+
+
+def _note_untold(appointment: Appointment, *, since: datetime) -> None:
+    """Have somebody call about what has changed, from the first change on, unless it is undone."""
+    if not rules.differs((appointment.told or {}).get(_KNOWN), appointment):
+        appointment.untold_from = None
+    elif appointment.untold_from is None or since < appointment.untold_from:
+        appointment.untold_from = since
+    db.session.flush()
+
+
+def _stands(appointment: Appointment) -> dict[str, Any]:
+    """Return what a patient can be told now: how it stands, or that the site is shut then."""
+    shut = appointment.is_live and is_shut_out(appointment)
+    return _closed(appointment) if shut else rules.facts(appointment)
+
+
+def _closed(appointment: Appointment) -> dict[str, Any]:
+    """What a patient knows who heard that the site is shut then: of no time at all.
+
+    Whatever stands in the book later is a difference.
+    """
+    return rules.facts(appointment) | {"starts_at": None}
+
+
+def _take_back(message: MessageView, *, now: datetime) -> None:
     """Let each appointment know again what its patient knew before a text that was not delivered.
 
     Where something else was told since, that stands.
@@ -281,7 +336,10 @@ def _take_back(message: MessageView) -> None:
         if appointment is None or channel + _BEFORE not in known or known[channel] != unheard:
             continue
         known[channel] = known.pop(channel + _BEFORE)
+        if known.get(_KNOWN) == unheard:
+            known[_KNOWN] = known.pop(_KNOWN + _BEFORE, None)
         appointment.told = known
+        _note_untold(appointment, since=now)
     db.session.flush()
 
 
@@ -290,7 +348,7 @@ def _difference(message: MessageView, *, public_url: str, now: datetime) -> Verd
     if patient is None:
         return Drop("the person is no longer on record")
     if message.facts.get("unheard"):
-        _take_back(message)
+        _take_back(message, now=now)
     changed = [
         a
         for a in _around(patient.id, now=now)
@@ -387,10 +445,10 @@ def _closing(message: MessageView, *, now: datetime) -> Verdict:
         return appointment
     if not is_shut_out(appointment):
         return Drop("it has its place again")
-    # They know now of no time at all: whatever stands in the book later is a difference.
-    told = rules.facts(appointment) | {"starts_at": None}
     return Send(
-        facts=_facts(appointment), memo={str(appointment.id): told}, near=appointment.starts_at
+        facts=_facts(appointment),
+        memo={str(appointment.id): _closed(appointment)},
+        near=appointment.starts_at,
     )
 
 

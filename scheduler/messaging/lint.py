@@ -21,6 +21,8 @@ _TELLING_WORDS = frozenset({"dor", "dores", "iv", "ms", "ptsd", "fee", "price", 
 _STOP_IS_SAID = re.compile(r"\bSTOP\b")
 _SHORTENER = re.compile(r"//(bit\.ly|tinyurl\.com|t\.co|goo\.gl|is\.gd|ow\.ly|rb\.gy|cutt\.ly)/")
 
+#: Texts about one site: they name it.
+_OF_A_SITE = ("visit-", "call-", "all-cancelled")
 #: Texts that may leave out how to stop: answers to somebody who just wrote.
 _NEED_NO_STOP = rules.REPLIES - {"started", "help"}
 
@@ -57,7 +59,7 @@ def faults(
         wrong.append(f"says too much: {', '.join(sorted(set(said)))}")
     if re.search(r"[{}]", f"{subject or ''}{body}"):
         wrong.append("a name was left unfilled")
-    if template.startswith("visit-") and (not site or site not in body):
+    if template.startswith(_OF_A_SITE) and (not site or site not in body):
         wrong.append("does not name the site")
     if _SHORTENER.search(body):
         wrong.append("hides its link behind a shortener")

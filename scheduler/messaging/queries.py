@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from scheduler.core.db import db
 from scheduler.messaging import outbox, rules
@@ -203,28 +203,28 @@ def could_not_be_confirmed(*, now: datetime, limit: int = 100) -> Sequence[Messa
     word from the phone, or without an answer for 15 minutes. Empty means nothing is stuck.
     """
     return db.session.scalars(
-        select(Message)
-        .where(
-            or_(
-                and_(
-                    Message.state.in_((State.QUEUED, State.CLAIMED)),
-                    Message.send_after <= now - _QUEUED_TOO_LONG,
-                ),
-                and_(
-                    Message.state.in_((State.SENDING, State.AMBIGUOUS)),
-                    Message.sending_at <= now - _SENDING_TOO_LONG,
-                ),
-                and_(
-                    Message.state == State.SENT,
-                    Message.channel == Channel.SMS,
-                    Message.sending_at <= now - _SENT_TOO_LONG,
-                    Message.sending_at > now - _SENT_TOO_LONG - timedelta(days=7),
-                ),
-            )
-        )
-        .order_by(Message.send_after)
-        .limit(limit)
+        select(Message).where(is_stuck(now=now)).order_by(Message.send_after).limit(limit)
     ).all()
+
+
+def is_stuck(*, now: datetime) -> ColumnElement[bool]:
+    """Return, for a query of messages, which of them `could_not_be_confirmed`."""
+    return or_(
+        and_(
+            Message.state.in_((State.QUEUED, State.CLAIMED)),
+            Message.send_after <= now - _QUEUED_TOO_LONG,
+        ),
+        and_(
+            Message.state.in_((State.SENDING, State.AMBIGUOUS)),
+            Message.sending_at <= now - _SENDING_TOO_LONG,
+        ),
+        and_(
+            Message.state == State.SENT,
+            Message.channel == Channel.SMS,
+            Message.sending_at <= now - _SENT_TOO_LONG,
+            Message.sending_at > now - _SENT_TOO_LONG - timedelta(days=7),
+        ),
+    )
 
 
 def counts() -> dict[State, int]:

@@ -134,8 +134,10 @@ REMINDERS = frozenset({"call-tomorrow", "visit-soon", "visit-prepare", "visit-to
 _SEVERAL = frozenset({"coming-up", "coming-up-ready"})
 #: Times offered to those who wait for one.
 OFFERS = frozenset({"call-offer", "visit-offer"})
+#: Words about one visit that may carry the questions of a reminder that is due the same day.
+ASKS_ALONG = frozenset({"visit-booked", "visit-moved", "visit-reinstated"})
 #: Texts that ask for 1 or 2.
-ASKING = REMINDERS | {"call-booked", "visit-moved"}
+ASKING = REMINDERS | {"call-booked", "visit-moved", "visit-moved-ready"}
 #: Answers to a text that came in. They need no consent: the person wrote first.
 REPLIES = frozenset(
     {"confirmed", "change-asked", "stopped", "started", "help", "unclear", "emergency", "answer"}
@@ -150,7 +152,16 @@ EVEN_WHEN_STOPPED = frozenset({"stopped", "help", "emergency"})
 #: What may go out a second time after a call that ended without an answer: the same words still
 #: being true, a late double tells nobody anything new. A change told twice could tell an old one.
 DOUBLE_IS_HARMLESS = (
-    REMINDERS | _SEVERAL | {DISCREET, "call-booked", "visit-booked", "invite", "invite-cancelled"}
+    REMINDERS
+    | _SEVERAL
+    | {
+        DISCREET,
+        "call-booked",
+        "visit-booked",
+        "visit-booked-ready",
+        "invite",
+        "invite-cancelled",
+    }
 )
 
 
@@ -272,11 +283,11 @@ def together(parts: Sequence[Part]) -> Send:
     listed = [_listed(part.send) for part in chosen if "starts_at" in part.send.facts]
     missing = [visit for visit in listed if visit[0] not in known]
     links = {name: url for part in reversed(parts) for name, url in part.send.links.items()}
-    rides = "ready" in links and not any("ready" in part.send.links for part in chosen)
-    if lead.send.template == "all-cancelled" or (len(chosen) == 1 and not rides):
-        return replace(
-            lead.send, template=lead.send.template or lead.template, memo=memo, near=near
-        )
+    if len(chosen) == 1 or lead.send.template == "all-cancelled":
+        words = lead.send.template or lead.template
+        if words in ASKS_ALONG and "ready" in links:
+            words = f"{words}-ready"
+        return replace(lead.send, template=words, links=links, memo=memo, near=near)
     template = "dates" if chosen[0].purpose is Purpose.CHANGE else "coming-up"
     return Send(
         facts={

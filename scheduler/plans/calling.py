@@ -4,7 +4,8 @@ import enum
 from collections.abc import Sequence
 from datetime import datetime
 
-from scheduler.booking.models import Appointment
+from scheduler.booking import notices
+from scheduler.booking.models import Appointment, Status
 from scheduler.core.errors import Invalid
 from scheduler.messaging import outbox
 from scheduler.patients.models import Patient
@@ -50,18 +51,23 @@ def note_call(
     """Note what came of calling a patient about their coming visits.
 
     Who will come has confirmed them; who asks for another time keeps these until somebody finds
-    one. Once they have heard, what did not reach them by message is dealt with too.
+    one. Once they have heard, they know how each stands, called off or moved, and what did not
+    reach them by message is dealt with too.
 
     Raises:
         Invalid: a visit is not theirs, or is not to come any more.
     """
-    if any(v.patient_id != patient.id or not v.is_live or v.starts_at <= now for v in visits):
+    if any(not _may_speak_of(v, patient, now=now) for v in visits):
         raise Invalid("One of these visits has changed. Please look at the list again.")
     task = tasks.open_task(
         CALLED, patient_topic(patient), now=now, patient_id=patient.id, site_id=patient.home_site_id
     )
     tasks.close(task.id, WORDS[answer], version=task.version, actor=actor, now=now)
     for visit in visits:
+        if answer not in NOBODY_HEARD:
+            notices.note_heard(visit)
+        if visit.status is not Status.BOOKED:
+            continue
         if answer is Answer.WILL_COME:
             plans.confirm(visit, actor=actor, now=now)
         elif answer is Answer.OTHER_TIME:
@@ -71,6 +77,11 @@ def note_call(
     for unsent in open_tasks.open_of(patient.id):
         if unsent.kind == outbox.NOT_SENT:
             tasks.close(unsent.id, WORDS[answer], version=unsent.version, actor=actor, now=now)
+
+
+def _may_speak_of(visit: Appointment, patient: Patient, *, now: datetime) -> bool:
+    still_matters = visit.is_live or notices.untold(visit) is not None
+    return visit.patient_id == patient.id and still_matters and visit.starts_at > now
 
 
 def patient_topic(patient: Patient) -> str:

@@ -21,6 +21,7 @@ from scheduler.clinic.models import NeedKind, ServiceCode
 from scheduler.clinic.supply import Away, SiteSupply, Supply, Unit
 from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan, day_span, instant
+from scheduler.reports import reach
 from scheduler.treatment import queries as treatment
 from scheduler.treatment.models import CallOutcome, Outcome, SessionEvent
 from scheduler.treatment.queries import Wait
@@ -33,6 +34,7 @@ MOST_BESIDE = 4  # cards beside one another in one column
 CALLS = (ServiceCode.CALL, ServiceCode.CHAT)
 INFUSIONS = (ServiceCode.FIRST_INFUSION, ServiceCode.INFUSION)
 
+UNCONFIRMED = "Not confirmed"
 #: What stands after the minutes of whoever's vital signs should have been taken by now.
 LOOK_DUE = " · vitals due"
 
@@ -225,11 +227,13 @@ def of_day(site_ids: Sequence[int], day: date, *, now: datetime) -> Board:
     ]
     outcomes = _outcomes([p.appointment.id for p in placed])
     in_chair = chair_states([p.appointment for p in placed], now=now)
+    in_doubt = reach.in_doubt([p.appointment for p in placed], now=now)
     standings = {
         p.appointment.id: standing(
             p.appointment,
             outcome=outcomes.get(p.appointment.id),
             in_chair=in_chair.get(p.appointment.id),
+            in_doubt=p.appointment.id in in_doubt,
             now=now,
         )
         for p in placed
@@ -292,11 +296,13 @@ def standing(
     now: datetime,
     outcome: Outcome | None = None,
     in_chair: ChairState | None = None,
+    in_doubt: bool = False,
 ) -> Standing:
     """Return how an appointment stands, in words for staff.
 
     Args:
         in_chair: Where an infusion's patient is by the record; None looks at the book only.
+        in_doubt: Word of it may not have arrived: somebody should call.
     """
     zone = appointment.site.zone
     is_call = appointment.service_code in CALLS
@@ -318,7 +324,10 @@ def standing(
             here = "On the call" if is_call else "Here"
             return Standing("●", f"{here} {minutes} min", Tone.HERE)
         case _:
-            return _expected(appointment, is_call=is_call, zone=zone, now=now)
+            found = _expected(appointment, is_call=is_call, zone=zone, now=now)
+            if in_doubt and found.words == UNCONFIRMED:
+                return Standing("▲", f"{UNCONFIRMED}: call", Tone.ATTENTION)
+            return found
 
 
 def _in_chair(state: ChairState) -> Standing | None:
@@ -359,7 +368,7 @@ def _expected(
         return Standing("▲", "Call now", Tone.ATTENTION)
     if appointment.confirmed_at:
         return Standing("✓", "Confirmed", Tone.FINE)
-    return Standing("◷", "Not confirmed", Tone.ATTENTION)
+    return Standing("◷", UNCONFIRMED, Tone.ATTENTION)
 
 
 @dataclass(frozen=True)
@@ -602,7 +611,7 @@ def _counts(placed: Sequence[Placed], standings: dict[int, Standing]) -> list[Co
         here += a.status is Status.ARRIVED and how.stage is None
         if how.stage is not None:
             stages[how.stage] += 1
-        unsure += how.words == "Not confirmed"
+        unsure += how.words.startswith(UNCONFIRMED)
         look += how.words.endswith(LOOK_DUE)
         to_call += a.status is Status.BOOKED and a.service_code in CALLS
     all_of_them = [

@@ -12,7 +12,8 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import Model, db
 from scheduler.core.timespan import day_span
 from scheduler.messaging import outbox
-from scheduler.messaging.models import InboundText
+from scheduler.messaging.models import InboundText, Message
+from scheduler.messaging.queries import is_stuck
 from scheduler.patients.models import Patient, Standing
 from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, PlanState, VisitState
 from scheduler.reports import unreached
@@ -50,6 +51,7 @@ def waiting(*, now: datetime) -> Waiting:
         select(
             _open_tasks(Task.kind == outbox.NOT_SENT, Task.patient_id.is_(None)).label("to_nobody"),
             _count(Patient, unreached.wanted(now=now)).label("not_reached"),
+            _count(Message, Message.patient_id.is_(None), is_stuck(now=now)).label("unclear"),
             _open_tasks(Task.kind == clearance.TASK).label("to_clear"),
             _open_tasks(Task.kind == withdrawal.TASK).label("lost_their_place"),
             _open_tasks(Task.kind.not_in((outbox.NOT_SENT, clearance.TASK, withdrawal.TASK))).label(
@@ -72,7 +74,7 @@ def waiting(*, now: datetime) -> Waiting:
     ).one()
     return Waiting(
         to_call=found.to_call,
-        not_reached=found.not_reached + found.to_nobody,
+        not_reached=found.not_reached + found.to_nobody + found.unclear,
         to_replace=withdrawal.count_waiting(now=now) if found.lost_their_place else 0,
         tasks=found.tasks,
         inbox=found.inbox,

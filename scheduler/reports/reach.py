@@ -1,6 +1,6 @@
 """Did word of a visit reach its patient? Planned, sent, delivered, answered, confirmed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core.db import db
 from scheduler.messaging.models import InboundText, Message
+from scheduler.messaging.queries import is_stuck
 from scheduler.messaging.rules import REPLIES
 from scheduler.messaging.states import Channel, State
 
@@ -35,14 +36,16 @@ class Reach:
     is_read: bool = False
     confirmed: datetime | None = None
     failed: bool = False  # the newest text about it did not arrive
+    unsure: bool = False  # nobody can say of a text about it whether it arrived
 
     @property
     def steps(self) -> list[tuple[str, datetime | None]]:
         """Return each step in words with its moment."""
         waits = self.answered is not None and not self.is_read
+        sent = "Not delivered" if self.failed else "Sent, unsure" if self.unsure else "Sent"
         return [
-            ("Planned", self.planned),
-            ("Not delivered" if self.failed else "Sent", self.sent),
+            ("Late, unsure" if self.unsure and not self.sent else "Planned", self.planned),
+            (sent, self.sent),
             ("Delivered", self.delivered),
             ("Answered, not read" if waits else "Answered", self.answered),
             ("Confirmed", self.confirmed),
@@ -66,8 +69,8 @@ def coming(*, now: datetime) -> list[Appointment]:
     )
 
 
-def of(appointments: Sequence[Appointment]) -> Mapping[int, Reach]:
-    """Return the reach of each visit by its id, in three questions for all of them."""
+def of(appointments: Sequence[Appointment], *, now: datetime) -> Mapping[int, Reach]:
+    """Return the reach of each visit by its id, in four questions for all of them."""
     topics = {a.topic: a for a in appointments}
     patients = {f"patient:{a.patient_id}" for a in appointments}
     messages = db.session.scalars(
@@ -85,6 +88,13 @@ def of(appointments: Sequence[Appointment]) -> Mapping[int, Reach]:
             select(Message).where(Message.id.in_([m.said_in_id for m in messages if m.said_in_id]))
         )
     }
+    stuck = set(
+        db.session.scalars(
+            select(Message.id).where(
+                is_stuck(now=now), Message.id.in_([*texts, *(m.id for m in messages)])
+            )
+        )
+    )
     answers = db.session.scalars(
         select(InboundText).where(InboundText.topic.in_(topics)).order_by(InboundText.id)
     ).all()
@@ -93,9 +103,22 @@ def of(appointments: Sequence[Appointment]) -> Mapping[int, Reach]:
             a,
             [texts.get(m.said_in_id or 0, m) for m in messages if _speaks_of(m, a)],
             [t for t in answers if t.topic == a.topic],
+            stuck,
         )
         for a in appointments
     }
+
+
+def in_doubt(appointments: Sequence[Appointment], *, now: datetime) -> set[int]:
+    """Return which of some visits nobody has confirmed and word of which may not have arrived."""
+    open_ones = [
+        a
+        for a in appointments
+        if a.status is Status.BOOKED and a.confirmed_at is None and a.starts_at > now
+    ]
+    if not open_ones:
+        return set()
+    return {key for key, far in of(open_ones, now=now).items() if far.failed or far.unsure}
 
 
 def _speaks_of(message: Message, appointment: Appointment) -> bool:
@@ -115,7 +138,10 @@ def _speaks_of(message: Message, appointment: Appointment) -> bool:
 
 
 def _reach(
-    appointment: Appointment, messages: Sequence[Message], answers: Sequence[InboundText]
+    appointment: Appointment,
+    messages: Sequence[Message],
+    answers: Sequence[InboundText],
+    stuck: Collection[int],
 ) -> Reach:
     sent = [m for m in messages if m.state in _SENT and m.sending_at is not None]
     delivered = [m for m in sent if m.state is State.DELIVERED]
@@ -127,4 +153,5 @@ def _reach(
         is_read=all(t.read_at is not None for t in answers),
         confirmed=appointment.confirmed_at,
         failed=bool(sent) and sent[-1].state in _ARRIVED_NOT,
+        unsure=any(m.id in stuck for m in messages),
     )

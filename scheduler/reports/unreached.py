@@ -1,23 +1,26 @@
 """Who has not been reached and must be called: one row a person, however many messages failed.
 
-Somebody is on the list while a message to them failed and nobody has dealt with it, or while a
-visit of the next three days is not confirmed and they cannot be texted.
+Somebody is on the list while a message to them failed and nobody has dealt with it, while nobody
+can say whether one arrived and nobody has talked to them since, or, if they cannot be texted, while
+a visit of the next three days is not confirmed, or one was changed and they do not know it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
+from scheduler.booking import notices
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core.db import db
 from scheduler.core.timespan import day_span
 from scheduler.messaging import consent, outbox
+from scheduler.messaging import queries as messages
 from scheduler.messaging.consent import Word
 from scheduler.messaging.models import Message
-from scheduler.messaging.states import Channel
+from scheduler.messaging.states import Channel, State
 from scheduler.patients.models import Patient, Standing
 from scheduler.plans import calling
 from scheduler.tasks.models import Task
@@ -29,6 +32,15 @@ WHY_NOT_TEXTED = {
     Word.REVOKED: "Said stop to texts",
 }
 _CHANNEL_WORDS = {Channel.SMS: "A text", Channel.EMAIL: "An e-mail"}
+_HEARD = [calling.WORDS[answer] for answer in calling.Answer if answer not in calling.NOBODY_HEARD]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of a visit whose patient does not know it, and which time they go by."""
+
+    words: str
+    was: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -37,9 +49,15 @@ class Unreached:
 
     patient: Patient
     why: Sequence[str]
-    visits: Sequence[Appointment]  # of the next three days, not confirmed yet
+    visits: Sequence[Appointment]  # not confirmed yet and soon, or not as they know it
+    changes: Mapping[int, Change]  # by visit: what they do not know of it
     tried: Sequence[Task]
     unsent: Sequence[Task]  # open tasks about messages that did not arrive
+
+    @property
+    def can_come(self) -> bool:
+        """Say whether any of it still stands, so that they can say whether they come."""
+        return any(visit.status is Status.BOOKED for visit in self.visits)
 
 
 def wanted(*, now: datetime) -> ColumnElement[bool]:
@@ -48,22 +66,21 @@ def wanted(*, now: datetime) -> ColumnElement[bool]:
         Task.kind == outbox.NOT_SENT, Task.closed_at.is_(None), Task.patient_id.is_not(None)
     )
     coming = select(Appointment.patient_id).where(_soon(now))
-    heard = (
-        select(Task.id)
-        .where(
-            Task.patient_id == Patient.id,
-            Task.kind == calling.CALLED,
-            Task.closed_at >= _midnight(now),
-            Task.outcome.not_in([calling.WORDS[answer] for answer in calling.NOBODY_HEARD]),
-        )
-        .exists()
+    changed = select(Appointment.patient_id).where(_changed(now))
+    heard = and_(
+        Task.patient_id == Patient.id, Task.kind == calling.CALLED, Task.outcome.in_(_HEARD)
     )
+    heard_today = select(Task.id).where(heard, Task.closed_at >= _midnight(now)).exists()
     return and_(
         Patient.is_deceased.is_(False),
         Patient.standing != Standing.MERGED,
         or_(
             Patient.id.in_(unsent),
-            and_(Patient.id.in_(coming), ~consent.textable(), ~heard),
+            Patient.id.in_(select(Message.patient_id).where(_unclear(now))),
+            and_(
+                ~consent.textable(),
+                or_(Patient.id.in_(changed), and_(Patient.id.in_(coming), ~heard_today)),
+            ),
         ),
     )
 
@@ -74,7 +91,7 @@ def people(*, now: datetime) -> list[Unreached]:
     ids = [patient.id for patient in found]
     visits = db.session.scalars(
         select(Appointment)
-        .where(Appointment.patient_id.in_(ids), _soon(now))
+        .where(Appointment.patient_id.in_(ids), or_(_soon(now), _changed(now)))
         .order_by(Appointment.starts_at, Appointment.id)
     ).all()
     tasks = db.session.scalars(
@@ -88,11 +105,16 @@ def people(*, now: datetime) -> list[Unreached]:
         )
         .order_by(Task.id)
     ).all()
+    unclear = db.session.scalars(
+        select(Message).where(Message.patient_id.in_(ids), _unclear(now)).order_by(Message.id)
+    ).all()
     rows = [
         _row(
             patient,
             [v for v in visits if v.patient_id == patient.id],
             [t for t in tasks if t.patient_id == patient.id],
+            [m for m in unclear if m.patient_id == patient.id],
+            now=now,
         )
         for patient in found
     ]
@@ -100,16 +122,33 @@ def people(*, now: datetime) -> list[Unreached]:
     return sorted(rows, key=lambda r: (r.visits[0].starts_at if r.visits else far, r.patient.id))
 
 
-def _row(patient: Patient, visits: list[Appointment], tasks: list[Task]) -> Unreached:
+def to_nobody(*, now: datetime) -> Sequence[Message]:
+    """Return the messages to numbers of nobody we know of which nobody can say if they arrived."""
+    found = select(Message).where(Message.patient_id.is_(None), messages.is_stuck(now=now))
+    return db.session.scalars(found.order_by(Message.id).limit(100)).all()
+
+
+def _row(
+    patient: Patient,
+    visits: list[Appointment],
+    tasks: list[Task],
+    unclear: list[Message],
+    *,
+    now: datetime,
+) -> Unreached:
     unsent = [t for t in tasks if t.kind == outbox.NOT_SENT]
     standing = consent.standing(patient)
-    why = [_failure(t) for t in unsent]
+    why = [_failure(t) for t in unsent] + [_doubt(m) for m in unclear]
+    changes = {}
+    if not standing.may_text:
+        changes = {v.id: change for v in visits if (change := _change(v, now=now)) is not None}
     if standing.word in WHY_NOT_TEXTED:
         why.append(WHY_NOT_TEXTED[standing.word])
     return Unreached(
         patient=patient,
         why=list(dict.fromkeys(why)),
         visits=visits,
+        changes=changes,
         tried=[t for t in tasks if t.kind == calling.CALLED],
         unsent=unsent,
     )
@@ -122,6 +161,52 @@ def _failure(task: Task) -> str:
         return "A message did not arrive"
     reason = f": {message.error_text}" if message.error_text else ""
     return f"{_CHANNEL_WORDS[message.channel]} did not arrive{reason}"
+
+
+def _doubt(message: Message) -> str:
+    channel = _CHANNEL_WORDS[message.channel]
+    if message.state in (State.QUEUED, State.CLAIMED):
+        return f"{channel} waits too long to go out"
+    if message.state is State.SENT:
+        return f"{channel} went out, and no word came that it arrived"
+    return f"{channel} may have arrived or not"
+
+
+def _change(appointment: Appointment, *, now: datetime) -> Change | None:
+    goes_by = notices.untold(appointment)
+    if goes_by is None or appointment.untold_from is None or appointment.untold_from > now:
+        return None
+    moment = goes_by.get("starts_at")
+    was = datetime.fromisoformat(moment) if moment else None
+    if not appointment.is_live:
+        return Change("Called off")
+    if notices.is_shut_out(appointment):
+        return Change("We are closed then")
+    if was is None or not goes_by.get("live"):
+        return Change("On again" if was == appointment.starts_at else "Has a new time")
+    if was != appointment.starts_at:
+        return Change("Moved from", was)
+    return Change("At the other site now")
+
+
+def _changed(now: datetime) -> ColumnElement[bool]:
+    """Return, for a query of visits, which changed without the patient's knowing it."""
+    return and_(
+        Appointment.untold_from <= now,
+        Appointment.starts_at > now,
+        Appointment.status.in_((Status.BOOKED, Status.CANCELLED)),
+    )
+
+
+def _unclear(now: datetime) -> ColumnElement[bool]:
+    """Return, for a query of messages, which may not have arrived, and nobody has called since."""
+    called = select(Task.id).where(
+        Task.patient_id == Message.patient_id,
+        Task.kind == calling.CALLED,
+        Task.outcome.in_(_HEARD),
+        Task.closed_at > func.coalesce(Message.sending_at, Message.send_after),
+    )
+    return and_(messages.is_stuck(now=now), ~called.exists())
 
 
 def _soon(now: datetime) -> ColumnElement[bool]:

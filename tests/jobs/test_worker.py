@@ -1,5 +1,6 @@
 """`flask worker` as an operator meets it: it comes up, works, and goes when asked."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -93,6 +94,17 @@ def test_a_worker_sends_what_is_due_and_goes_when_asked(
         let_go()
         db.engine.dispose()
     assert code == 0
+
+
+def test_a_job_that_still_runs_at_its_next_tick_is_no_news(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = logging.getLogger("apscheduler.scheduler").warning
+
+    said('Execution of job "%s" skipped: maximum number of running instances reached (%d)', "a", 1)
+    said("something else")
+
+    assert caplog.messages == ["something else"]
 
 
 def test_a_clock_set_back_stops_no_tick() -> None:

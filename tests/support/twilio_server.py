@@ -64,6 +64,7 @@ class TwilioServer:
     clock: Callable[[], datetime] = _real_time
     script: list[Script] = field(default_factory=list)
     texts: list[dict[str, Any]] = field(default_factory=list)  # newest last
+    longest_page: int = 1000  # how many texts one answer lists at most
     requests: int = 0
     on_read: Callable[[], object] = lambda: None
     on_accepted: Callable[[], object] = lambda: None
@@ -234,8 +235,13 @@ def _answer_get(handler: BaseHTTPRequestHandler, played: TwilioServer) -> None:
     query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(handler.path).query))
     found = [text for text in reversed(played.texts) if _matches(text, query)]
     shown = [{k: v for k, v in text.items() if not k.startswith("_")} for text in found]
-    size = int(query.get("PageSize", "50"))
-    _json(handler, 200, {"messages": shown[:size], "next_page_uri": None, "page": 0})
+    size = min(int(query.get("PageSize", "50")), played.longest_page)
+    number = int(query.get("Page", "0"))
+    rest = urllib.parse.urlencode(query | {"Page": number + 1})
+    path = urllib.parse.urlsplit(handler.path).path
+    more = f"{path}?{rest}" if len(shown) > (number + 1) * size else None
+    some = shown[number * size : (number + 1) * size]
+    _json(handler, 200, {"messages": some, "next_page_uri": more, "page": number})
 
 
 def _matches(text: dict[str, Any], query: dict[str, str]) -> bool:

@@ -40,7 +40,8 @@ T = TypeVar("T")
 #: What TLS says when the two never agreed to talk, so that nothing was sent.
 _HANDSHAKE = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS"}
 _LIST_LENGTH = 40
-_INBOUND_LENGTH = 500
+_PAGE_LENGTH = 500
+_MOST_LISTED = 10_000  # what goes out is listed too when all we have is a messaging service
 _CLOCKS_DIFFER = timedelta(minutes=2)
 
 
@@ -138,11 +139,15 @@ class TwilioTexts:
             Unreachable: Twilio could not be asked.
         """
         line = _Line(self._api_url)
-        filters: dict[str, Any] = {"date_sent_after": since, "limit": _INBOUND_LENGTH}
+        filters: dict[str, Any] = {"date_sent_after": since, "page_size": _PAGE_LENGTH}
         if self._from:
             filters["to"] = self._from
         try:
-            listed = _within_limit(lambda: self._client(line).messages.list(**filters))
+            page = _within_limit(lambda: self._client(line).messages.page(**filters))
+            listed = [*page]
+            while len(listed) < _MOST_LISTED and page.next_page_url:
+                page = _within_limit(page.next_page)
+                listed += page
         except (requests.RequestException, TooLong, TwilioException, ValueError) as trouble:
             raise Unreachable(type(trouble).__name__) from None
         return [

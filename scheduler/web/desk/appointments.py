@@ -474,7 +474,7 @@ def _page(
             *messages.about(f"invite:{appointment.id}"),
             *messages.waiting(f"patient:{patient_id}"),
         ],
-        reach=reach.of([appointment])[appointment.id],
+        reach=reach.of([appointment], now=now)[appointment.id],
         tasks=tasks.open_about(topic),
         deeds=history.of_appointment(appointment),
         undoable=plans_undo.undoable(appointment, now=now),

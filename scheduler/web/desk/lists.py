@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from scheduler.accounts import queries as accounts
 from scheduler.accounts.rules import Act
 from scheduler.booking import queries as book
+from scheduler.booking.models import Appointment
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
@@ -59,7 +60,7 @@ def show_reach() -> ResponseReturnValue:
     page = render_template(
         "desk/reach.html",
         visits=visits,
-        reached=reach.of(visits),
+        reached=reach.of(visits, now=now),
         texts=consent.textable_among({a.patient_id for a in visits}),
         services={c: s.name for c, s in clinic_supply.current().services.items()},
     )
@@ -77,7 +78,7 @@ def note_call(public_id: str) -> ResponseReturnValue:
         with transaction():
             calling.note_call(
                 patients.by_public_id(public_id),
-                [book.by_public_id(key) for key in request.form.getlist("visit")[:20]],
+                [_as_shown(key) for key in request.form.getlist("visit")[:20]],
                 calling.Answer(said),
                 actor=login.me().actor,
                 now=clock.now(),
@@ -88,6 +89,20 @@ def note_call(public_id: str) -> ResponseReturnValue:
     return redirect(url_for(".not_reached"), code=303)
 
 
+def _as_shown(key: str) -> Appointment:
+    """Return a visit of the list, if it is still as the page had it.
+
+    Raises:
+        NotFound: there is none.
+        Invalid: it was changed since.
+    """
+    public_id, _, sequence = key.partition(":")
+    visit = book.by_public_id(public_id)
+    if read_number(sequence) != visit.sequence:
+        raise Invalid("One of these visits has changed. Please look at the list again.")
+    return visit
+
+
 def _to_reach(refusal: Refusal | None = None, of: str = "") -> str:
     now = clock.now()
     let_go()
@@ -96,6 +111,7 @@ def _to_reach(refusal: Refusal | None = None, of: str = "") -> str:
         "desk/not_reached.html",
         people=people,
         errands=lists.not_reached(),
+        unclear=unreached.to_nobody(now=now),
         answers=calling.WORDS,
         names=accounts.actor_names({str(t.closed_by) for row in people for t in row.tried}),
         services={c: s.name for c, s in clinic_supply.current().services.items()},

@@ -11,9 +11,11 @@ from scheduler.booking import notices
 from scheduler.core import clock
 from scheduler.patients.links import open_link
 from scheduler.patients.queries import by_id
+from scheduler.web.feeds import limits
 from scheduler.web.feeds.answers import calendar
 
 bp = Blueprint("feeds", __name__)
+limits.join(bp)
 
 
 @bp.get("/feeds/<string(length=32):token>.ics")

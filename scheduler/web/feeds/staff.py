@@ -10,9 +10,11 @@ from scheduler.accounts import feeds
 from scheduler.booking import diary
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
+from scheduler.web.feeds import limits
 from scheduler.web.feeds.answers import calendar
 
 bp = Blueprint("staff_feeds", __name__)
+limits.join(bp)
 
 
 @bp.get("/feeds/staff/<string(length=32):token>.ics")

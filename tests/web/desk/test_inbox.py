@@ -189,7 +189,7 @@ def test_the_reach_of_a_visit_is_seen_step_by_step_and_begins_anew_with_a_move(
     def steps() -> dict[str, bool]:
         with app.app_context():
             [appointment] = db.session.scalars(select(Appointment))
-            found = reach.of([appointment])[appointment.id]
+            found = reach.of([appointment], now=clock())[appointment.id]
             return {words: at is not None for words, at in found.steps}
 
     with keep():

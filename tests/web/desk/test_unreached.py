@@ -1,6 +1,8 @@
 """The list of people to call: everybody no message has reached, and what came of the call."""
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -9,6 +11,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from scheduler.accounts.models import Role
+from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment
 from scheduler.core.db import db
 from scheduler.jobs import deliver
@@ -107,6 +110,67 @@ def test_everybody_no_message_reaches_is_called_until_they_have_heard(
         clock.advance(days=1)  # a message left yesterday is not an answer
         assert [row.patient.given_name for row in unreached.people(now=clock())] == ["Ben"]
         assert counts.waiting(now=clock()).not_reached == 1
+
+
+def test_who_gets_no_texts_is_called_about_what_was_moved_or_called_off(
+    signed_in: SignIn, app: Flask, keep: Keep, clock: StoppedClock
+) -> None:
+    with keep():
+        tom = db.session.scalars(select(Appointment).order_by(Appointment.id.desc())).first()
+        assert tom is not None
+        moved = tom.id
+        who = db.session.get_one(Patient, tom.patient_id)
+        other = make.call(tom.site, who, make.at(9, days=12))
+        off, unsaid = other.id, make.call(tom.site, who, make.at(9, days=14)).id
+
+    def act(verb: Callable[..., object], number: int, **more: object) -> None:
+        with keep():
+            appointment = db.session.get_one(Appointment, number)
+            verb(appointment, version=appointment.version, actor="staff:1", now=clock(), **more)
+
+    client = signed_in()
+    assert "Tom" not in listed(client.get("/desk/not-reached").text)  # booked: the desk said so
+    act(booking.move, moved, starts_at=make.at(13, days=10))
+    act(booking.cancel, off)
+    act(booking.cancel, unsaid, notify=False)  # they were on the phone
+    assert "Tom" not in listed(client.get("/desk/not-reached").text)  # may be undone yet
+    clock.advance(minutes=15)
+    page = client.get("/desk/not-reached").text
+    row = next(r for r in page.split("<li>") if ">Tom Okafor<" in r)
+    assert "Moved from Wed, Mar 11, 11:00 AM" in row
+    assert "Called off" in row
+    assert len(re.findall(r'name="visit"', row)) == 2
+    with app.app_context():
+        assert counts.waiting(now=clock()).not_reached == 4
+
+    note(client, page, "Tom", "no-answer")
+    assert "Tom" in listed(client.get("/desk/not-reached").text)
+    act(booking.move, moved, starts_at=make.at(11, days=9))  # undone: they know that time
+    assert note(client, page, "Tom", "told").status_code == 422  # the page shows what was
+    page = client.get("/desk/not-reached").text
+    assert "Moved from" not in page
+    note(client, page, "Tom", "left-message")
+    assert "Tom" not in listed(client.get("/desk/not-reached").text)
+
+
+def test_what_nobody_can_say_arrived_is_seen_on_the_list_until_somebody_called(
+    signed_in: SignIn, app: Flask, keep: Keep, clock: StoppedClock
+) -> None:
+    with keep():
+        eva = db.session.scalars(select(Patient).where(Patient.given_name == "Eva")).one()
+        hers = db.session.scalars(select(Appointment).where(Appointment.patient_id == eva.id)).one()
+        later = NOW + timedelta(minutes=1)
+        queue(eva, NOW, dedupe_key="eva", send_after=later, topic=hers.topic)
+    client = signed_in()
+    assert "Eva" not in listed(client.get("/desk/not-reached").text)
+    clock.advance(hours=2)
+    page = client.get("/desk/not-reached").text
+    assert "A text waits too long to go out" in page
+    assert "Eva" in listed(page)
+    assert "Late, unsure" in client.get("/desk/reach").text
+    assert "Not confirmed: call" in client.get("/desk?day=2026-03-03").text
+    note(client, page, "Eva", "told")
+    assert "Eva" not in listed(client.get("/desk/not-reached").text)
 
 
 def test_who_asks_for_another_time_keeps_this_one_until_there_is_one(

@@ -14,8 +14,9 @@ from scheduler.core.db import db
 from scheduler.messaging.lint import telling
 from scheduler.patients.links import mint_link, renew_feed, revoke_links
 from scheduler.patients.models import Patient
+from scheduler.web.feeds import limits
 from tests import make
-from tests.conftest import Keep, Once
+from tests.conftest import Keep, Once, StoppedClock
 
 NOW = make.MONDAY
 
@@ -103,6 +104,21 @@ def test_other_keys_do_not_open_it_and_it_opens_nothing_else(
     for path in (f"/feeds/{visit}.ics", f"/feeds/{feed}.ics", f"/feeds/{gone}.ics", f"/my/{feed}"):
         answer = client.get(path)
         assert answer.status_code == unknown.status_code == 404
+
+
+def test_who_asks_too_often_is_told_to_wait_and_others_are_not(
+    keep: Keep, client: FlaskClient, ana: int, clock: StoppedClock
+) -> None:
+    clock.set(NOW)
+    path = address(keep, ana)
+    for _ in range(limits.OF_ONE):
+        assert client.get(path).status_code == 200
+
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "60")
+    assert client.get(f"/feeds/{'x' * 32}.ics").status_code == 404
+    clock.advance(minutes=1)
+    assert client.get(path).status_code == 200
 
 
 def test_the_patient_makes_the_address_on_their_own_page(
