@@ -28,6 +28,7 @@ from scheduler.plans.models import SIGNED, FollowUp, PlannedVisit, VisitState
 from scheduler.plans.scheduling import Choice
 from scheduler.treatment import clearance
 from scheduler.waitlist import offers as waitlist_offers
+from scheduler.waitlist import rules as waitlist_rules
 from scheduler.waitlist import service as waitlist
 from scheduler.waitlist.errors import OfferOver
 from scheduler.waitlist.models import WaitlistEntry, WaitlistOffer
@@ -271,6 +272,51 @@ def put_on_list(
         actor=actor,
         now=now,
     )
+
+
+def may_come_sooner(appointment: Appointment, *, now: datetime) -> bool:
+    """Say whether a patient may wish for a sooner time: there may be one, and they do not yet."""
+    planned = visits.find_for(appointment.id)
+    since = max(now, planned.earliest) if planned else now
+    is_ahead = appointment.status is Status.BOOKED and appointment.starts_at > now
+    leaves_time = since + waitlist_rules.SOONER_BY < appointment.starts_at
+    return is_ahead and leaves_time and wish_for_sooner(appointment) is None
+
+
+def wish_for_sooner(appointment: Appointment) -> WaitlistEntry | None:
+    """Return the open wish to have an appointment sooner, or None."""
+    wishes = waitlist.of_patient(appointment.patient_id)
+    return next((wish for wish in wishes if wish.topic == appointment.topic), None)
+
+
+def ask_sooner(appointment: Appointment, *, actor: str, now: datetime) -> WaitlistEntry:
+    """Put a patient on the list for a sooner time; a visit they come for, at the site it is at.
+
+    Raises:
+        Invalid: they are on it already, or nothing sooner is possible.
+    """
+    is_visit = appointment.service_code in safety.INFUSIONS
+    return put_on_list(
+        appointment.patient,
+        appointment.topic,
+        since=now,
+        until=appointment.starts_at,
+        site_ids=[appointment.site_id] if is_visit else [],
+        actor=actor,
+        now=now,
+    )
+
+
+def ask_no_more(appointment: Appointment, *, actor: str, now: datetime) -> None:
+    """Take a patient off the list for a sooner time, with the offer they may have.
+
+    Raises:
+        OfferOver: somebody did that already.
+    """
+    wish = wish_for_sooner(appointment)
+    if wish is None:
+        raise OfferOver(OVER)
+    waitlist_offers.remove(wish.id, "the patient asked to", actor=actor, now=now)
 
 
 def _visit_of(entry: WaitlistEntry) -> PlannedVisit | None:

@@ -55,6 +55,12 @@ def is_asked(appointment: Appointment) -> bool:
     )
 
 
+def may_be_answered(appointment: Appointment, *, now: datetime) -> bool:
+    """Say whether a patient may still answer, or answer anew, here or not: until it begins."""
+    still_ahead = is_asked(appointment) and appointment.starts_at > now
+    return still_ahead and not _is_started(appointment.id)
+
+
 def is_unanswered(appointment: Appointment) -> bool:
     """Say whether a visit has questions before it that nobody has answered for its time."""
     return is_asked(appointment) and current(appointment) is None

@@ -110,7 +110,7 @@ def test_book_see_text_confirm_move_and_cancel(
         assert world.text_in("+17815550179", "hello") == 200
 
         booked = until(lambda: world.texts(), "the text of the booking")[0]
-        assert "we will call you" in booked
+        assert "team will call you" in booked
         assert "Reply 1 to confirm" in booked
 
         sign_in(desk, world)

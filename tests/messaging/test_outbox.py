@@ -83,7 +83,9 @@ def test_a_claimed_message_is_rendered_and_keeps_no_secret() -> None:
 
     row = again(message)
     assert LINK in outgoing.body
-    assert outgoing.body.startswith("Emerge Wellness: we will call you Tue, Mar 3, 10:45 AM.")
+    assert outgoing.body.startswith(
+        "Emerge Wellness: our Woburn team will call you Tue, Mar 3, 10:45 AM."
+    )
     assert row.body is not None
     assert LINK not in row.body
     assert row.body_print == outbox.body_print("+17815550111", outgoing.body)

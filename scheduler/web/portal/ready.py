@@ -1,12 +1,10 @@
 """The questions before a visit, and by when to eat and drink, reached by the private link."""
 
-from datetime import datetime
-
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from scheduler.booking.models import Appointment, Status
+from scheduler.booking.models import Appointment
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Stale
@@ -30,7 +28,7 @@ def exchange(token: str) -> ResponseReturnValue:
 def ready() -> ResponseReturnValue:
     """Show the hours of that day, and the questions; once answered, only that they were."""
     appointment: Appointment = g.appointment
-    if not may_answer(appointment, now=clock.now()):
+    if not readiness.may_be_answered(appointment, now=clock.now()):
         return redirect(url_for("visit.show"), code=303)
     return _page(ReadyForm(formdata=None))
 
@@ -41,7 +39,7 @@ def answer_ready() -> ResponseReturnValue:
     appointment: Appointment = g.appointment
     form = ReadyForm()
     now = clock.now()
-    if not may_answer(appointment, now=now):
+    if not readiness.may_be_answered(appointment, now=now):
         return redirect(url_for("visit.show"), code=303)
     if not form.validate() or form.starts.data is None:
         return _page(form), 422
@@ -62,15 +60,6 @@ def answer_ready() -> ResponseReturnValue:
     except NotInOrder:
         return redirect(url_for("visit.show"), code=303)
     return redirect(url_for("visit.ready"), code=303)
-
-
-def may_answer(appointment: Appointment, *, now: datetime) -> bool:
-    """Say whether there is something to answer for the patient: a visit that is still to come."""
-    return (
-        readiness.is_asked(appointment)
-        and appointment.status is Status.BOOKED
-        and appointment.starts_at > now
-    )
 
 
 def _page(form: ReadyForm, trouble: str | None = None) -> str:

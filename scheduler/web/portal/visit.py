@@ -19,6 +19,7 @@ from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
 from scheduler.patients.links import close_feed, feed_since, open_link, renew_feed
 from scheduler.plans import service as plans
+from scheduler.plans import waiting
 from scheduler.reports import way_home
 from scheduler.treatment import readiness
 from scheduler.web import visitor
@@ -151,6 +152,33 @@ def unsubscribe() -> ResponseReturnValue:
     return _page(said=_("Your calendar address is closed."))
 
 
+@visit.post("/my/visit/sooner")
+def wait_for_sooner() -> ResponseReturnValue:
+    """Put them on the list of those who are told when a sooner time comes free."""
+    appointment: Appointment = g.appointment
+    now = clock.now()
+    try:
+        with transaction():
+            waiting.ask_sooner(appointment, actor=f"patient:{appointment.patient_id}", now=now)
+    except Refusal:
+        pass  # on the list already, or there is nothing sooner: the page says how it stands
+    return redirect(url_for("visit.show"), code=303)
+
+
+@visit.post("/my/visit/sooner/stop")
+def wait_no_more() -> ResponseReturnValue:
+    """Take them off that list; the time they have stays theirs."""
+    appointment: Appointment = g.appointment
+    try:
+        with transaction():
+            waiting.ask_no_more(
+                appointment, actor=f"patient:{appointment.patient_id}", now=clock.now()
+            )
+    except Refusal:
+        pass  # somebody did it meanwhile
+    return redirect(url_for("visit.show"), code=303)
+
+
 @visit.get("/my/visit/move")
 def move() -> ResponseReturnValue:
     """Show other times."""
@@ -266,7 +294,7 @@ def _page(
     if request.args.get("late"):
         trouble = _("We are sorry: that time is no longer free.")
     can_change = _can_change(appointment, now=now)
-    can_prepare = can_change and readiness.is_asked(appointment)
+    can_prepare = readiness.may_be_answered(appointment, now=now)
     undo_until = _undo_until(appointment, now=now)
     return (
         render_template(
@@ -287,6 +315,8 @@ def _page(
                 appointment, organizer=current_app.extensions["emerge_config"].organizer
             ),
             has_feed=feed_since(appointment.patient, now=now) is not None,
+            waits_sooner=can_change and waiting.wish_for_sooner(appointment) is not None,
+            may_wait_sooner=can_change and waiting.may_come_sooner(appointment, now=now),
             can_undo=undo_until is not None,
             undo_until=undo_until,
         ),

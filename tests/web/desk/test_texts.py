@@ -18,8 +18,8 @@ from tests.messaging.kit import FakeSender, ana, delivery, queue
 
 PAGE = "/desk/texts/call-tomorrow/en"
 OWN = (
-    "{clinic}: it is nearly time, we call you {when}. Reply 1 to confirm, 2 to change. {phone}."
-    " Text STOP to end texts."
+    "{clinic}: it is nearly time, {site} calls you {when}. Reply 1 to confirm, 2 to change."
+    " {phone}. Text STOP to end texts."
 )
 
 
@@ -50,7 +50,7 @@ def test_words_are_tried_saved_used_and_put_back(
     client = signed_in(Role.ADMIN)
     assert "The day before a call" in client.get("/desk/texts").text
     page = client.get(PAGE).text
-    assert "Emerge Wellness: we will call you Wed, Sep 30, 12:45 PM." in page
+    assert "Emerge Wellness: our Woburn team will call you Wed, Sep 30, 12:45 PM." in page
     assert "short alphabet (GSM-7" in page
     assert "long alphabet" in client.get("/desk/texts/unclear/es").text
     assert client.get("/desk/texts/visit-soon/fr").status_code == 404
@@ -72,8 +72,8 @@ def test_words_are_tried_saved_used_and_put_back(
         assert words in refused.text.replace("&#39;", "'")  # nothing typed is lost
 
     looked = send(client, words=OWN, look=1)
-    assert "Emerge Wellness: it is nearly time, we call you Wed, Sep 30" in looked.text
-    assert sent(app, keep, clock, "1").startswith("Emerge Wellness: we will call you")
+    assert "Emerge Wellness: it is nearly time, Woburn calls you Wed, Sep 30" in looked.text
+    assert sent(app, keep, clock, "1").startswith("Emerge Wellness: our Woburn team will call you")
 
     assert send(client, words=OWN, seen=0).status_code == 303
     assert send(client, words=OWN, seen=0).status_code == 409  # somebody saw the page before
@@ -85,7 +85,7 @@ def test_words_are_tried_saved_used_and_put_back(
     seen = re.search(r'name="seen" value="(\d+)"', client.get(PAGE).text)
     assert seen
     assert send(client, put_back=1, seen=seen[1]).status_code == 303
-    assert sent(app, keep, clock, "3").startswith("Emerge Wellness: we will call you")
+    assert sent(app, keep, clock, "3").startswith("Emerge Wellness: our Woburn team will call you")
 
 
 def test_words_that_are_unfit_when_they_go_out_give_way_to_the_shipped_ones(
@@ -104,7 +104,7 @@ def test_words_that_are_unfit_when_they_go_out_give_way_to_the_shipped_ones(
                 )
             )
             session.flush()
-    assert sent(app, keep, clock, "4").startswith("Emerge Wellness: we will call you")
+    assert sent(app, keep, clock, "4").startswith("Emerge Wellness: our Woburn team will call you")
 
 
 def test_help_in_danger_says_the_same_everywhere(signed_in: SignIn, app: Flask) -> None:

@@ -119,6 +119,14 @@ def test_answers_for_an_hour_the_visit_no_longer_has_do_not_count(
     assert 'value="Maria Okafor"' in text
     assert send(client, starts="2026-03-04T18:00+00:00")[0] == 303
 
+    clock.set(at(4, 12, 45))
+    with keep():
+        plans.arrive(db.session.get_one(Appointment, visit), actor="staff:4", now=clock())
+    assert send(client, starts="2026-03-04T18:00+00:00", escort_name="Ben Okafor")[0] == 303
+    with keep():
+        newest = readiness.current(db.session.get_one(Appointment, visit))
+        assert newest is not None
+        assert newest.escort_name == "Ben Okafor", "here, and not begun"
     clock.set(at(4, 13, 1))
     client.get(link)
     assert client.get("/my/visit/ready").status_code == 303, "begun: nothing to answer"

@@ -14,6 +14,7 @@ from scheduler.core.db import db
 from scheduler.patients.links import mint_link, revoke_links
 from scheduler.patients.models import Patient
 from scheduler.plans import service as plans
+from scheduler.waitlist.models import WaitlistEntry
 from tests.conftest import Keep, StoppedClock
 from tests.web.portal.conftest import Page, Visitor
 
@@ -237,6 +238,28 @@ def test_a_move_without_a_time_asks_for_one(link: str, other: Visitor, start: st
     assert page.status == 422
     assert page.text.count("Choose one of the times.") == 2
     assert "Wednesday, March 4" in page.text
+
+
+def test_they_are_told_of_a_sooner_time_if_they_ask_and_no_more_when_they_think_again(
+    app: Flask, link: str, other: Visitor
+) -> None:
+    def wishes() -> list[tuple[str | None, str | None]]:
+        with app.app_context():
+            return [(w.topic, w.outcome) for w in db.session.scalars(select(WaitlistEntry))]
+
+    ask, stop = "Tell me if something sooner comes free", "Stop looking for a sooner time"
+    topic = the_call(app).topic
+    page = other.get(link)
+    assert ask in page.text
+    page = other.post("/my/visit/sooner", page.hidden())
+    assert "You keep this time until you say yes." in page.text
+    assert ask not in page.text
+    other.post("/my/visit/sooner", page.hidden())  # pressed twice
+    assert wishes() == [(topic, None)]
+    page = other.post("/my/visit/sooner/stop", page.hidden())
+    assert ask in page.text
+    assert stop not in page.text
+    assert wishes() == [(topic, "the patient asked to")]
 
 
 def test_cancelling_asks_first_and_can_be_undone_for_fifteen_minutes(
