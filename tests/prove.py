@@ -103,6 +103,16 @@ HARNESSES = (
         "days that a year has not are refused",
     ),
     Harness(
+        "STOP means stop: 12 spellings, every text, waiting, claimed and to come (R-20)",
+        "tests/messaging/test_stop_is_kept.py",
+        "START brings texts back, and the same text goes",
+    ),
+    Harness(
+        "A text reveals little and costs little: every text, 3 languages, 500 sets of facts (R-21)",
+        "tests/messaging/test_texts.py",
+        "words that tell why somebody comes are found",
+    ),
+    Harness(
         "Each (state, event) pair does what the table says",
         "tests/booking/test_verbs.py",
         "pairs outside the table must be refused",

@@ -23,6 +23,7 @@ from config import Config
 from scheduler.accounts import service as accounts
 from scheduler.accounts.models import Role, Staff
 from scheduler.booking import notices, offers
+from scheduler.booking import queries as book
 from scheduler.booking.errors import NotOffered, PatientBusy, SlotTaken
 from scheduler.booking.models import Appointment, Authority, Status
 from scheduler.booking.offers import Audience
@@ -37,7 +38,7 @@ from scheduler.core.db import db, transaction
 from scheduler.core.timespan import PartOfDay, instant
 from scheduler.jobs import answer, deliver
 from scheduler.jobs.deliver import Delivery, Pace
-from scheduler.messaging import consent, reading, texts
+from scheduler.messaging import consent, reading, texts, versions
 from scheduler.messaging import queries as messages
 from scheduler.messaging.senders.simulated import (
     LANDLINE,
@@ -119,6 +120,8 @@ def fill(*, now: datetime) -> None:
     """Live the demo's seven weeks up to `now`."""
     with transaction():
         built = _build(now=now)
+    with transaction():
+        _own_words(built, now=now - BEFORE)
     story = _Story(built, now)
     with click.progressbar(length=PAST_DAYS + 8, label="Living three weeks") as bar:
         for days in story.tell():
@@ -214,6 +217,18 @@ COURSES: dict[int, _Course] = {
 }
 
 
+#: Who is reached at another number than the one on record, and whose phone others read.
+IN_CONFIDENCE: dict[int, dict[str, object]] = {
+    14: {"private_mobile": "+17815550185"},
+    16: {"shares_phone": True},
+}
+PHONE_ONLY = 5
+#: What the administrator has a confirmation say.
+CONFIRMED = (
+    "{clinic}: thank you, see you {when}. Park for free behind the house. Questions? Call {phone}."
+)
+
+
 @dataclass
 class _Clinic:
     """What was built, by the names the story uses."""
@@ -259,6 +274,19 @@ def _build(*, now: datetime) -> _Clinic:
     )
     library.activate(shipped, built.staff["amara"], now=now - BEFORE)
     return built
+
+
+def _own_words(built: _Clinic, *, now: datetime) -> None:
+    config: Config = current_app.extensions["emerge_config"]
+    versions.save(
+        "confirmed",
+        "en",
+        CONFIRMED,
+        seen=0,
+        public_url=config.public_url,
+        actor=f"staff:{built.staff['priya'].id}",
+        now=now,
+    )
 
 
 def _staff(built: _Clinic, *, since: date, now: datetime) -> None:
@@ -398,16 +426,7 @@ class _Story:
                 actor="operator",
                 now=begins,
             )
-            if person.mobile and number not in (5, 23):
-                consent.grant(
-                    person,
-                    person.mobile,
-                    wording=CONSENT,
-                    source="paper",
-                    actor="staff:5",
-                    origin="demo",
-                    now=begins,
-                )
+            self._reached(person, number)
         self.built.people.append(person)
         if number == 45:
             return
@@ -435,12 +454,31 @@ class _Story:
             )
         if number == 33:
             self.at(self.wall(-4, 18, 12), self._text(person.id, "STOP"))
+        if number == PHONE_ONLY:
+            self.at(self.now - timedelta(minutes=40), self._call_off_next(person.id))
         if number == 26:
             self.at(self.now - timedelta(minutes=50), self._text(person.id, "Can I park there?"))
         self.at(
             max(self.wall(first, 16, dice.randrange(50)), begins + timedelta(hours=1)),
             self._chat(person.id, site, first + shift + 2),
         )
+
+    def _reached(self, person: Patient, number: int) -> None:
+        """Note how somebody is reached, and that they agreed to texts; not all did."""
+        begins = self.now - BEFORE
+        if number in IN_CONFIDENCE:
+            chosen = IN_CONFIDENCE[number]
+            patients.change(person, chosen, version=person.version, actor="operator", now=begins)
+        if person.reached_at and number not in (PHONE_ONLY, 23):
+            consent.grant(
+                person,
+                person.reached_at,
+                wording=CONSENT,
+                source="paper",
+                actor="staff:5",
+                origin="demo",
+                now=begins,
+            )
 
     def _infusion(
         self, person_id: int, site: Site, is_first: bool, days: int, hour: int, minute: int
@@ -452,6 +490,18 @@ class _Story:
             found = self._book(code, person_id, site, wanted, moment)
             if found is not None:
                 self._live_through(found, moment)
+
+        return act
+
+    def _call_off_next(self, person_id: int) -> Callable[[datetime], None]:
+        """Call a visit off for somebody who gets no texts: they are to be called about it."""
+
+        def act(moment: datetime) -> None:
+            with transaction():
+                far = moment + timedelta(days=2)
+                coming = [a for a in book.upcoming(person_id, now=moment) if a.starts_at > far]
+                for visit in coming[:1]:
+                    plans.cancel(visit, actor=self._actor(visit.site), now=moment)
 
         return act
 
@@ -923,7 +973,7 @@ class _Story:
     def _reply(self, appointment_id: int, words: str) -> Callable[[datetime], None]:
         def act(moment: datetime) -> None:
             found = db.session.get_one(Appointment, appointment_id)
-            asked = messages.open_question(found.patient.mobile or "", now=moment)
+            asked = messages.open_question(found.patient.reached_at or "", now=moment)
             if asked is not None:
                 self._text(found.patient_id, words)(moment)
 
@@ -933,11 +983,10 @@ class _Story:
         def act(moment: datetime) -> None:
             with transaction():
                 person = db.session.get_one(Patient, patient_id)
-                if person.mobile and consent.may_text(person, now=moment):
-                    reference = texted_by_patient(person.mobile, words, now=moment)
-                    answer.take_in(
-                        provider_ref=reference, number=person.mobile, body=words, now=moment
-                    )
+                number = person.reached_at
+                if number and consent.may_text(person, now=moment):
+                    reference = texted_by_patient(number, words, now=moment)
+                    answer.take_in(provider_ref=reference, number=number, body=words, now=moment)
 
         return act
 

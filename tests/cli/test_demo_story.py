@@ -15,6 +15,7 @@ from scheduler.core.db import db
 from scheduler.messaging.models import Message
 from scheduler.patients.models import Patient
 from scheduler.plans.models import Plan, PlanState
+from scheduler.reports import unreached
 from scheduler.treatment.models import Clearance, Decision, EventKind, SessionEvent
 from tests.conftest import NOW, dispose
 from tests.support import worlds
@@ -49,7 +50,13 @@ def test_the_story_is_told_to_its_end_and_a_second_start_changes_nothing(app: Fl
             sa.select(SessionEvent.data).where(SessionEvent.kind == EventKind.END)
         ).all()
         assert {end["reason"] for end in ends} >= {"complete", "patient"}
-        assert {"queued", "delivered", "cancelled"} <= kinds(Message.state)
+        assert {"queued", "delivered", "cancelled", "merged"} <= kinds(Message.state)
+        words = list(db.session.scalars(sa.select(Message.body)))
+        assert any("Park for free" in said for said in words if said)
+        private = db.session.scalars(sa.select(Patient.private_mobile)).all()
+        sent_to = {str(number) for number in db.session.scalars(sa.select(Message.recipient))}
+        assert sent_to & {number for number in private if number}
+        assert any(row.changes for row in unreached.people(now=NOW))
         assert walls.drifted(now=NOW) == []
         told = book()
 
