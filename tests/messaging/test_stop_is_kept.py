@@ -86,7 +86,8 @@ def test_after_a_stop_in_any_spelling_no_text_of_any_kind_leaves_until_start(
     sender = FakeSender()
     work = delivery(sender, clock)
     with transaction():
-        who = make.patient(mobile=NUMBER)
+        where, _ = make.two_sites()
+        who = make.patient(mobile=NUMBER, home_site_id=where.id)
         consent.grant(who, NUMBER, "yes", source="paper", actor="staff:1", origin="-", now=NOW)
         number = who.id
         for name in WAITING:

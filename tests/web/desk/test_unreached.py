@@ -135,6 +135,7 @@ def test_who_gets_no_texts_is_called_about_what_was_moved_or_called_off(
     act(booking.cancel, unsaid, notify=False)  # they were on the phone
     assert "Tom" not in listed(client.get("/desk/not-reached").text)  # may be undone yet
     clock.advance(minutes=15)
+    client = signed_in()
     page = client.get("/desk/not-reached").text
     row = next(r for r in page.split("<li>") if ">Tom Okafor<" in r)
     assert "Moved from Wed, Mar 11, 11:00 AM" in row
@@ -164,6 +165,7 @@ def test_what_nobody_can_say_arrived_is_seen_on_the_list_until_somebody_called(
     client = signed_in()
     assert "Eva" not in listed(client.get("/desk/not-reached").text)
     clock.advance(hours=2)
+    client = signed_in()
     page = client.get("/desk/not-reached").text
     assert "A text waits too long to go out" in page
     assert "Eva" in listed(page)

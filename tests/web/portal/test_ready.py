@@ -122,6 +122,7 @@ def test_answers_for_an_hour_the_visit_no_longer_has_do_not_count(
     clock.set(at(4, 12, 45))
     with keep():
         plans.arrive(db.session.get_one(Appointment, visit), actor="staff:4", now=clock())
+    client.get(link)
     assert send(client, starts="2026-03-04T18:00+00:00", escort_name="Ben Okafor")[0] == 303
     with keep():
         newest = readiness.current(db.session.get_one(Appointment, visit))
