@@ -232,6 +232,8 @@ def _given(language: str, facts: Mapping[str, str]) -> dict[str, str]:
     for plain_name in ("site", "words", "initial"):
         if facts.get(plain_name):
             given[plain_name] = facts[plain_name]
+    if "initial" in given and not cost(fit(given["initial"])).is_short_alphabet:
+        given["initial"] = written("phrases/one-of-you", language)  # else it takes three parts
     address = facts.get("address")
     given["place"] = (
         ", ".join(part for part in (facts.get("site"), address) if part)
