@@ -1,15 +1,19 @@
 """How much waits for a person, for the numbers beside the desk's rooms. A few small counts."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, false, func, or_, select
 
 from scheduler.booking import withdrawal
 from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import Model, db
+from scheduler.core.statements import Moment
 from scheduler.core.timespan import day_span
 from scheduler.messaging import outbox
 from scheduler.messaging.models import InboundText, Message
@@ -47,31 +51,14 @@ def waiting(*, now: datetime) -> Waiting:
 
     Every page of the desk shows these numbers.
     """
-    found = db.session.execute(
-        select(
-            _open_tasks(Task.kind == outbox.NOT_SENT, Task.patient_id.is_(None)).label("to_nobody"),
-            _count(Patient, unreached.wanted(now=now)).label("not_reached"),
-            _count(Message, Message.patient_id.is_(None), is_stuck(now=now)).label("unclear"),
-            _open_tasks(Task.kind == clearance.TASK).label("to_clear"),
-            _open_tasks(Task.kind == withdrawal.TASK).label("lost_their_place"),
-            _open_tasks(Task.kind.not_in((outbox.NOT_SENT, clearance.TASK, withdrawal.TASK))).label(
-                "tasks"
-            ),
-            _to_call(now=now).label("to_call"),
-            select(func.count(InboundText.number.distinct()))
-            .where(InboundText.read_at.is_(None))
-            .scalar_subquery()
-            .label("inbox"),
-            _count(Patient, Patient.standing == Standing.ENQUIRER).label("enquirers"),
-            _chats(now=now).label("chats"),
-            _count(Plan, Plan.state == PlanState.DRAFT).label("drafts"),
-            _to_place().label("to_place"),
-            _falling(now=now).label("falling"),
-            _count(
-                WaitlistEntry, WaitlistEntry.closed_at.is_(None), WaitlistEntry.until > now
-            ).label("waitlist"),
-        )
-    ).one()
+    sites = clinic_supply.current().sites
+    question, moments = _question(tuple(sites))
+    told = moments["now"].told(now) | moments["midnight"].told(unreached.midnight_before(now))
+    for site in sites.values():
+        today = day_span(now.astimezone(site.zone).date(), site.zone)
+        told |= moments[f"from_{site.id}"].told(today.start)
+        told |= moments[f"until_{site.id}"].told(today.end)
+    found = db.session.execute(question, told).one()
     return Waiting(
         to_call=found.to_call,
         not_reached=found.not_reached + found.to_nobody + found.unclear,
@@ -86,6 +73,38 @@ def waiting(*, now: datetime) -> Waiting:
         falling=found.falling,
         waitlist=found.waitlist,
     )
+
+
+@lru_cache(maxsize=4)
+def _question(site_ids: tuple[int, ...]) -> tuple[Select[Any], dict[str, Moment]]:
+    """Return the one question, and the moments it is to be told."""
+    ends = [f"{end}_{number}" for number in site_ids for end in ("from", "until")]
+    moments = {name: Moment(name) for name in ("now", "midnight", *ends)}
+    now, midnight, *_ = (moment.as_datetime() for moment in moments.values())
+    question = select(
+        _open_tasks(Task.kind == outbox.NOT_SENT, Task.patient_id.is_(None)).label("to_nobody"),
+        _count(Patient, unreached.wanted(now=now, midnight=midnight)).label("not_reached"),
+        _count(Message, Message.patient_id.is_(None), is_stuck(now=now)).label("unclear"),
+        _open_tasks(Task.kind == clearance.TASK).label("to_clear"),
+        _open_tasks(Task.kind == withdrawal.TASK).label("lost_their_place"),
+        _open_tasks(Task.kind.not_in((outbox.NOT_SENT, clearance.TASK, withdrawal.TASK))).label(
+            "tasks"
+        ),
+        _to_call(site_ids, moments).label("to_call"),
+        select(func.count(InboundText.number.distinct()))
+        .where(InboundText.read_at.is_(None))
+        .scalar_subquery()
+        .label("inbox"),
+        _count(Patient, Patient.standing == Standing.ENQUIRER).label("enquirers"),
+        _chats(now=now).label("chats"),
+        _count(Plan, Plan.state == PlanState.DRAFT).label("drafts"),
+        _to_place().label("to_place"),
+        _falling(now=now).label("falling"),
+        _count(WaitlistEntry, WaitlistEntry.closed_at.is_(None), WaitlistEntry.until > now).label(
+            "waitlist"
+        ),
+    )
+    return question, moments
 
 
 def _count(table: type[Model], *wanted: ColumnElement[bool]) -> ScalarSelect[int]:
@@ -159,15 +178,14 @@ def _falling(*, now: datetime) -> ScalarSelect[int]:
     )
 
 
-def _to_call(*, now: datetime) -> ScalarSelect[int]:
+def _to_call(site_ids: Collection[int], moments: Mapping[str, Moment]) -> ScalarSelect[int]:
     today = [
         and_(
-            Appointment.site_id == site.id,
-            Appointment.starts_at >= span.start,
-            Appointment.starts_at < span.end,
+            Appointment.site_id == number,
+            Appointment.starts_at >= moments[f"from_{number}"].as_datetime(),
+            Appointment.starts_at < moments[f"until_{number}"].as_datetime(),
         )
-        for site in clinic_supply.current().sites.values()
-        for span in [day_span(now.astimezone(site.zone).date(), site.zone)]
+        for number in site_ids
     ]
     return _count(
         Appointment,

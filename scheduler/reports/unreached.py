@@ -60,8 +60,8 @@ class Unreached:
         return any(visit.status is Status.BOOKED for visit in self.visits)
 
 
-def wanted(*, now: datetime) -> ColumnElement[bool]:
-    """Return, for a query of patients, who is on the list."""
+def wanted(*, now: datetime, midnight: datetime) -> ColumnElement[bool]:
+    """Return, for a query of patients, who is on the list; `midnight` is when today began."""
     unsent = select(Task.patient_id).where(
         Task.kind == outbox.NOT_SENT, Task.closed_at.is_(None), Task.patient_id.is_not(None)
     )
@@ -70,7 +70,7 @@ def wanted(*, now: datetime) -> ColumnElement[bool]:
     heard = and_(
         Task.patient_id == Patient.id, Task.kind == calling.CALLED, Task.outcome.in_(_HEARD)
     )
-    heard_today = select(Task.id).where(heard, Task.closed_at >= _midnight(now)).exists()
+    heard_today = select(Task.id).where(heard, Task.closed_at >= midnight).exists()
     return and_(
         Patient.is_deceased.is_(False),
         Patient.standing != Standing.MERGED,
@@ -87,7 +87,10 @@ def wanted(*, now: datetime) -> ColumnElement[bool]:
 
 def people(*, now: datetime) -> list[Unreached]:
     """Return whom to call, whoever comes next first."""
-    found = db.session.scalars(select(Patient).where(wanted(now=now)).order_by(Patient.id)).all()
+    midnight = midnight_before(now)
+    found = db.session.scalars(
+        select(Patient).where(wanted(now=now, midnight=midnight)).order_by(Patient.id)
+    ).all()
     ids = [patient.id for patient in found]
     visits = db.session.scalars(
         select(Appointment)
@@ -100,7 +103,7 @@ def people(*, now: datetime) -> list[Unreached]:
             Task.patient_id.in_(ids),
             or_(
                 and_(Task.kind == outbox.NOT_SENT, Task.closed_at.is_(None)),
-                and_(Task.kind == calling.CALLED, Task.closed_at >= _midnight(now)),
+                and_(Task.kind == calling.CALLED, Task.closed_at >= midnight),
             ),
         )
         .order_by(Task.id)
@@ -219,7 +222,7 @@ def _soon(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _midnight(now: datetime) -> datetime:
+def midnight_before(now: datetime) -> datetime:
     """Return when today began at the clinic; its sites keep one calendar."""
     zone = next(iter(clinic_supply.current().sites.values())).zone
     return day_span(now.astimezone(zone).date(), zone).start
