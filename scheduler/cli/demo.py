@@ -65,6 +65,7 @@ from scheduler.plans import service as plans
 from scheduler.plans.acts import Ask
 from scheduler.plans.models import ChangeAct, Impression, Plan
 from scheduler.plans.scheduling import Choice, Preferences
+from scheduler.tasks import service as tasks
 from scheduler.treatment import chair, clearance, readiness, vocabulary
 from scheduler.treatment.models import Answer, Decision, Outcome
 from scheduler.waitlist import offers as waitlist_offers
@@ -943,6 +944,15 @@ class _Story:
             safe + timedelta(minutes=5),
             lambda a, moment: plans.complete_visit(a, actor=nurse, now=moment),
         )
+        self.at(safe + timedelta(hours=25), self._called_after(appointment_id, nurse))
+
+    def _called_after(self, appointment_id: int, actor: str) -> Callable[[datetime], None]:
+        def act(moment: datetime) -> None:
+            topic = f"appointment:{appointment_id}"
+            with transaction():
+                tasks.close_by_event(chair.CALL_AFTER, topic, "All well", actor=actor, now=moment)
+
+        return act
 
     def _doctor(self) -> Staff:
         return db.session.get_one(Staff, self.built.staff["amara"].id)
