@@ -23,12 +23,16 @@ LAUNCH_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
-    "--disable-dev-shm-usage",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
 ]
+# What the browser's processes share lies in memory where there is enough of it, else in files.
+SHARED_MEMORY = Path("/dev/shm")
+ENOUGH_SHARED_MEMORY = 2 * 2**30
+if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free < ENOUGH_SHARED_MEMORY:
+    LAUNCH_ARGS.append("--disable-dev-shm-usage")
 # Each way to install one: the program it needs, and its commands.
 PACKAGED = (
     ("apt-get", (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends"])),
