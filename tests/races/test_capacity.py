@@ -12,10 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from scheduler.booking import service as booking
-from scheduler.booking.allocation import choose
 from scheduler.booking.models import Appointment, Status
-from scheduler.booking.offers import Audience
 from scheduler.clinic import supply
 from scheduler.clinic.models import NeedKind, Site
 from scheduler.core.db import db, transaction
@@ -24,7 +21,10 @@ from scheduler.patients.models import Patient
 from tests import make
 from tests.conftest import Keep
 from tests.races import nursery
+from tests.races.bookers import take_the_lock_away
+from tests.races.crowd import without_law
 
+INFUSION = make.ServiceCode.INFUSION
 PROVE = bool(os.environ.get("EMERGE_PROVE"))
 DESKS, VISITS, TRIES = (24, (6, 12), 6) if PROVE else (4, (3, 4), 4)
 CHAIRS, NURSES, LANES, STARTS = 8, 3, 3, 2
@@ -78,16 +78,6 @@ def booked(site_id: int, patient: int, start: datetime, longer: int) -> str:
     return "booked"
 
 
-def look_too_early(site_id: int, patient: int, start: datetime) -> None:
-    """See what is free now, for a booking that will look no more: no lock, no second look."""
-    with transaction() as session:
-        who = session.get_one(Patient, patient)
-        wish = booking._wish(make.ServiceCode.INFUSION, site_id, start, patient=who)
-        seen = choose(wish, now=make.MONDAY, judged_at=make.MONDAY, audience=Audience.DESK)
-    booking.lock = lambda _: None  # type: ignore[assignment]
-    booking.choose = lambda *_, **__: seen  # type: ignore[assignment]
-
-
 def fill(_: Flask, site_id: int, people: list[list[int]], guarded: bool) -> Counter[str]:
     """Let every desk work at once, each a process; unguarded ones all want one time."""
     context = multiprocessing.get_context("fork")
@@ -100,7 +90,7 @@ def fill(_: Flask, site_id: int, people: list[list[int]], guarded: bool) -> Coun
             db.session.rollback()
             mine = people[number]
             if not guarded:
-                look_too_early(site_id, mine[0], make.at(10))
+                take_the_lock_away(INFUSION, site_id, make.at(10), mine[0], make.MONDAY)
             barrier.wait(timeout=nursery.PATIENCE_S)
             if guarded:
                 results.put(desk(site_id, mine, SEED + number))
@@ -173,16 +163,10 @@ def test_many_desks_never_ask_more_of_a_day_than_it_has(
 
 
 def test_desks_that_do_not_wait_for_each_other_are_seen_to_ask_too_much(
-    app: Flask, keep: Keep, database_url: str, crowd: tuple[int, list[list[int]]]
+    app: Flask, database_url: str, crowd: tuple[int, list[list[int]]]
 ) -> None:
     """Negative control: lock and law off, and a look from before the others began."""
-    with keep() as session:
-        if session.get_bind().dialect.name == "sqlite":
-            session.execute(sa.text("DROP TRIGGER ex_claim_no_overlap_insert"))
-        else:
-            session.execute(sa.text("ALTER TABLE claim DROP CONSTRAINT ex_claim_no_overlap"))
-    with app.app_context():
-        db.engine.dispose()
+    without_law(app)
 
     answers = nursery.raised(database_url, fill, *crowd, False)
 

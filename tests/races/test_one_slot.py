@@ -11,6 +11,7 @@ from scheduler.core.db import db
 from tests import make
 from tests.conftest import Keep
 from tests.races.bookers import PROCESSES, Race, rush
+from tests.races.crowd import without_law
 
 #: How many slots the crowd wants one after the other; at full size, for `make prove`, eight.
 SLOTS = 8 if os.environ.get("EMERGE_PROVE") else 1
@@ -28,17 +29,6 @@ def crowd(app: Flask, keep: Keep) -> tuple[int, list[int]]:
     with app.app_context():
         db.engine.dispose()
     return found
-
-
-@pytest.fixture
-def without_constraint(app: Flask, keep: Keep) -> None:
-    """The same database with its law taken away."""
-    with keep() as session:
-        if session.get_bind().dialect.name == "sqlite":
-            session.execute(sa.text("DROP TRIGGER ex_claim_no_overlap_insert"))
-            session.execute(sa.text("DROP TRIGGER ex_claim_no_overlap_update"))
-        else:
-            session.execute(sa.text("ALTER TABLE claim DROP CONSTRAINT ex_claim_no_overlap"))
 
 
 def kind(url: str) -> str:
@@ -108,9 +98,9 @@ def test_with_lock_and_constraint_off_the_race_is_lost(
     app: Flask,
     database_url: str,
     crowd: tuple[int, list[int]],
-    without_constraint: None,
 ) -> None:
     """Negative control: the harness sees double bookings when there are some."""
+    without_law(app)
     (race,) = run(database_url, crowd, lock_off=True)
 
     print(race.line(f"{kind(database_url)}, both off"))
