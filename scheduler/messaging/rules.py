@@ -459,11 +459,15 @@ _START = _either("start|unstop|yes|comenzar|iniciar|empezar|comecar")
 _HELP = _either("help|info|ayuda|ajuda")
 _EMERGENCY = re.compile(
     r"\b(chest pains?|pain in my chest|(cant|can not|cannot) breathe?|not breathing|suicid\w*"
-    r"|kill(ing)? my ?self|end my life|want to die|(hurt|harm)(ing)? my ?self|self harm|overdos\w*"
+    r"|(trouble|difficulty|hard time) breathing|hard to breathe|short(ness)? of breath"
+    r"|kill(ing)? my ?self|end (my life|it all)|want to die|(dont|do not) want to (live|be alive)"
+    r"|better off dead|(hurt|harm)(ing)? my ?self|self harm|overdos\w*|(cant|wont) stop bleeding"
     r"|heart attack|having a (stroke|seizure)|passed out|unconscious|call 911|ambulance"
-    r"|dolor (de|en el) pecho|no puedo respirar|matarme|quiero morir|quitarme la vida"
+    r"|dolor (de|en el) pecho|no puedo respirar|cuesta respirar|falta (de|el) aire"
+    r"|matarme|me voy a matar|quiero morir(me)?|no quiero (seguir viviendo|vivir)|quitarme la vida"
     r"|hacerme dano|sobredosis|infarto|emergencia|ambulancia"
-    r"|dor no peito|nao consigo respirar|me matar|quero morrer|tirar minha vida|me machucar"
+    r"|dor no peito|nao consigo respirar|falta de ar|dificuldade (de|em|para) respirar"
+    r"|me matar|quero morrer|nao quero (mais )?viver|tirar minha vida|me machucar"
     r"|ataque cardiaco|overdose)\b|^911$|^988$|(?<!family )\bemergency\b"
 )
 _STOP_SAID = re.compile(
@@ -477,6 +481,11 @@ _STOP_SAID = re.compile(
     r"\b(mensajes?|textos?|escrib\w+|envi\w+|mand\w+|texte\w+)\b"
     r"|\b(nao quero|parem? de|nao me|chega de)\b.*"
     r"\b(mensage\w+|textos?|envi\w+|mand\w+|escrev\w+)\b"
+)
+#: Where "stop" is said of something else: "I can't stop vomiting", "don't stop", "can I stop by".
+_OTHER_STOP = re.compile(
+    r"\b(cant|cannot|wont|dont|doesnt|didnt|not|never) (ever )?(stop|quit)\b"
+    r"|\bstop (by|in|over|at (the|your|my))\b|\bbus stop\b"
 )
 _CHANGE_SAID = re.compile(
     r"\b(reschedul\w+|(cant|cannot|can not) (make|come)|(need|want|like) to (change|move|cancel)"
@@ -506,10 +515,10 @@ def intent(text: str) -> Intent:
     ):
         if words in known:
             return meaning
-    if _STOP_SAID.search(words):
+    meant = _OTHER_STOP.sub(" ", words)
+    if _STOP_SAID.search(meant):
         return Intent.STOP
-    short = words.split()
-    if "stop" in short and len(short) <= 4 and "bus stop" not in words:
+    if "stop" in meant.split() and len(words.split()) <= 4:
         return Intent.STOP
     if _CHANGE_SAID.search(words):
         return Intent.CHANGE

@@ -58,6 +58,8 @@ def test_a_two_and_wishes_for_another_time_ask_for_a_change(text: str) -> None:
         "stpo",
         "please stop",
         "stop please",
+        "STOP 1",
+        "why don't you stop texting me",
         "please stop texting me",
         "Don't text me anymore",
         "do not contact me",
@@ -101,6 +103,11 @@ def test_the_carriers_words_for_opting_in_never_confirm(text: str) -> None:
         "dor no peito",
         "STOP I have chest pain",
         "overdose",
+        "I don't want to live anymore",
+        "I can't stop bleeding",
+        "having trouble breathing",
+        "ya no quiero vivir",
+        "Não quero mais viver",
     ],
 )
 def test_danger_is_heard_before_anything_else(text: str) -> None:
@@ -109,7 +116,10 @@ def test_danger_is_heard_before_anything_else(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "👍", "12", "1 2", "1 but later?", "who is this", "I am at the bus stop", "a" * 1600, "3"],
+    [
+        *("", "👍", "12", "1 2", "1 but later?", "who is this", "I am at the bus stop", "a" * 1600),
+        *("3", "I can't stop vomiting", "please don't stop texting", "Can I stop by?"),
+    ],
 )
 def test_what_is_not_certain_is_for_a_person(text: str) -> None:
     assert rules.intent(text) is Intent.UNCLEAR
