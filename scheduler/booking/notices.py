@@ -400,10 +400,12 @@ def _all_dates(
 ) -> Send:
     """Several differences are one text with every date that now stands."""
     standing = [a for a in queries.upcoming(patient.id, now=now) if not is_shut_out(a)]
-    site = clinic_supply.current().sites[changed[0].site_id]
+    sites = clinic_supply.current().sites
+    site = sites[changed[0].site_id]
     if not standing:
+        places = " & ".join(dict.fromkeys(sites[a.site_id].name for a in changed))
         return Send(
-            facts={"phone": site.phone, "site": site.name}, template="all-cancelled", memo=memo
+            facts={"phone": site.phone, "site": places}, template="all-cancelled", memo=memo
         )
     return Send(
         facts={

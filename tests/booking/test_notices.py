@@ -235,3 +235,20 @@ def test_a_change_that_a_phone_did_not_get_is_said_once_more_in_the_same_words(
     assert re.sub(r"/my/\S+", "", second) == re.sub(r"/my/\S+", "", first)
     phone.clock.advance(hours=2)
     assert phone.texts() == []
+
+
+def test_who_has_nothing_left_is_told_of_every_clinic_it_was_at(phone: Phone) -> None:
+    with transaction():
+        woburn, danvers = make.two_sites()
+        who = ana(NOW, home_site_id=woburn.id)
+        calls = [
+            make.call(where, who, make.at(10, days=days), notify=False)
+            for where, days in ((woburn, 3), (danvers, 5), (woburn, 8))
+        ]
+        for one in calls:
+            booking.cancel(one, version=one.version, actor="staff:1", now=NOW)
+    phone.clock.advance(minutes=15)
+
+    (said,) = phone.texts()
+
+    assert "your coming appointments (Woburn & Danvers) are off" in said
