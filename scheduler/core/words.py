@@ -1,7 +1,8 @@
-"""Words made comparable: how names, numbers and codes are searched."""
+"""Words made comparable: how names, numbers and codes are searched; and how a clock is read."""
 
 import re
 import unicodedata
+from datetime import time
 
 
 def plain(text: str) -> str:
@@ -29,3 +30,15 @@ def writing(text: str) -> str:
 def one_line(text: str) -> str:
     """Return `text` as writing on one line, with single spaces."""
     return " ".join(writing(text).split())
+
+
+def clock_words(wall: time, language: str) -> str:
+    """Return a time on the wall as its readers write it: "3:45 PM", "3:45 p.m.", "15:45".
+
+    One way for each language, on pages and in texts: what CLDR gives for the United States, and
+    for Brazil.
+    """
+    if language.startswith("pt"):
+        return f"{wall:%H:%M}"
+    halves = ("a.m.", "p.m.") if language.startswith("es") else ("AM", "PM")
+    return f"{(wall.hour - 1) % 12 + 1}:{wall.minute:02} {halves[wall.hour >= 12]}"

@@ -29,10 +29,11 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_skeleton, format_time
+from babel.dates import format_skeleton
 from babel.messages.pofile import read_po
 
 from scheduler.core.phone import shown
+from scheduler.core.words import clock_words
 from scheduler.messaging.gsm import MOST_PARTS, cost, fit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,8 +132,7 @@ def when(moment: datetime, zone: ZoneInfo, language: str) -> str:
     locale = LOCALES.get(language, LOCALES["en"])
     wall = moment.astimezone(zone)
     day = format_skeleton("MMMEd", wall, locale=locale)
-    clock = format_time(wall, "short", locale=locale)
-    return f"{day}, {clock}".replace("\u202f", " ").replace("\u00a0", " ")
+    return f"{day}, {clock_words(wall.time(), language)}"
 
 
 def phrase(name: str, language: str, facts: Mapping[str, str]) -> str:

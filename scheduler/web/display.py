@@ -10,6 +10,7 @@ from flask import Flask
 from flask_babel import get_locale, ngettext
 
 from scheduler.core.phone import shown
+from scheduler.core.words import clock_words
 
 #: What the clocks that sites may live by are called.
 ZONES = {
@@ -23,8 +24,14 @@ ZONES = {
 }
 
 
-def _locale() -> Locale:
-    return get_locale() or Locale("en")
+#: Spanish as it is written here: "mar, 3 de mar", as in our texts.
+_AS_WRITTEN_HERE = {"en": Locale("en", "US"), "es": Locale("es", "US")}
+
+
+def written_in() -> Locale:
+    """Return how dates and times of this page are written; in English where there is no page."""
+    chosen = get_locale() or Locale("en")
+    return _AS_WRITTEN_HERE.get(chosen.language, chosen)
 
 
 def _local_day(value: date | datetime, zone: ZoneInfo | None) -> date:
@@ -37,7 +44,7 @@ def _local_day(value: date | datetime, zone: ZoneInfo | None) -> date:
 
 def day(value: date | datetime, zone: ZoneInfo | None = None) -> str:
     """Return "Tue, Mar 3"; a moment needs the zone of the clock it is read from."""
-    return _day(_local_day(value, zone), _locale())
+    return _day(_local_day(value, zone), written_in())
 
 
 @lru_cache(maxsize=512)  # a page of times says the same few days over and over
@@ -48,26 +55,23 @@ def _day(value: date, locale: Locale) -> str:
 def long_day(value: date | datetime, zone: ZoneInfo | None = None) -> str:
     """Return "Tuesday, March 3"."""
     # Spelled out: asked for by skeleton, Babel answers with the short form.
-    pattern = "EEEE, MMMM d" if _locale().language == "en" else "EEEE, d 'de' MMMM"
-    return format_date(_local_day(value, zone), pattern, locale=_locale())
+    pattern = "EEEE, MMMM d" if written_in().language == "en" else "EEEE, d 'de' MMMM"
+    return format_date(_local_day(value, zone), pattern, locale=written_in())
 
 
 def full_date(value: date | datetime, zone: ZoneInfo | None = None) -> str:
     """Return "Mar 3, 2026", for dates that may lie years away."""
-    return str(format_skeleton("yMMMd", _local_day(value, zone), locale=_locale()))
+    return str(format_skeleton("yMMMd", _local_day(value, zone), locale=written_in()))
 
 
 def clock_time(value: datetime, zone: ZoneInfo) -> str:
-    """Return "10:45 AM": the twelve-hour clock on the clinic's wall, in every language.
-
-    AM and PM stand on every clock and letter here, so they are not translated.
-    """
+    """Return "10:45 AM"; "10:45 a.m." and "10:45" to readers of Spanish and Portuguese."""
     return wall_time(value.astimezone(zone).time())
 
 
 def brief_time(value: datetime, zone: ZoneInfo) -> str:
     """Return "10:45", where morning or afternoon is plain from the place it stands in."""
-    return format_datetime(value.astimezone(zone), "h:mm", locale=_locale())
+    return format_datetime(value.astimezone(zone), "h:mm", locale=written_in())
 
 
 def moment(value: datetime, zone: ZoneInfo) -> str:
@@ -77,7 +81,7 @@ def moment(value: datetime, zone: ZoneInfo) -> str:
 
 def wall_time(value: time) -> str:
     """Return "10:45 AM" of a time on the wall that belongs to no day."""
-    return f"{(value.hour - 1) % 12 + 1}:{value.minute:02} {'AM' if value.hour < 12 else 'PM'}"
+    return clock_words(value, written_in().language)
 
 
 def whole_days(since: datetime, until: datetime, zone: ZoneInfo) -> str:

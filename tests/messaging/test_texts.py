@@ -5,12 +5,14 @@ import os
 import random
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from babel.dates import format_time
 
+from scheduler.core.words import clock_words
 from scheduler.messaging import gsm, lint, texts
 
 #: How many sets of facts by lot each text is tried with.
@@ -38,6 +40,10 @@ FACTS = {
         ]
     ),
 }
+
+
+#: What somebody who books online could type where a name is asked for. No text may carry it.
+TYPED = "You won! Go to evil.example"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -88,6 +94,7 @@ def _invented(most: int) -> Iterator[dict[str, str]]:
             "site": site,
             "address": f"{dice.randrange(1, 999)} {dice.choice(('Mill', 'Harbor'))} Road, {site}",
             "initial": dice.choice("ABCÉÑØŽ李"),
+            **dict.fromkeys(("given", "family", "note"), TYPED),
             "visits": json.dumps([[day.isoformat(), dice.choice(zones), site] for day in days]),
         }
 
@@ -125,6 +132,7 @@ def test_no_text_says_too_much_or_takes_more_than_two_parts(name: str, language:
         )
 
         assert wrong == []
+        assert "evil" not in words.body
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -163,6 +171,10 @@ def test_moments_are_said_in_the_readers_form_on_the_sites_wall() -> None:
     assert texts.when(moment, zone, "en") == "Tue, Mar 3, 10:45 AM"
     assert texts.when(moment, zone, "es") == "mar, 3 de mar, 10:45 a.m."
     assert texts.when(moment, zone, "pt_BR") == "ter., 3 de mar., 10:45"
+    for hour in range(24):
+        for language, locale in texts.LOCALES.items():
+            said = format_time(time(hour, 5), "short", locale=locale).replace("\u202f", " ")
+            assert clock_words(time(hour, 5), language) == said
 
 
 def test_a_secret_link_is_not_in_what_is_kept() -> None:

@@ -3,26 +3,20 @@
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from babel import Locale
 from babel.dates import format_date, format_skeleton, get_timezone_name
-from flask_babel import get_locale
 
-from scheduler.web.display import clock_time, long_day
+from scheduler.web.display import clock_time, long_day, written_in
 from scheduler.web.i18n import gettext
-
-
-def _locale() -> Locale:
-    return get_locale() or Locale("en")
 
 
 def weekday(day: date) -> str:
     """Return "Tue"."""
-    return format_date(day, "EEE", locale=_locale()).rstrip(".").capitalize()
+    return format_date(day, "EEE", locale=written_in()).rstrip(".").capitalize()
 
 
 def month_day(day: date) -> str:
     """Return "Mar 3"."""
-    return str(format_skeleton("MMMd", day, locale=_locale())).rstrip(".")
+    return str(format_skeleton("MMMd", day, locale=written_in())).rstrip(".")
 
 
 def in_long(moment: datetime, zone: ZoneInfo) -> str:
@@ -34,7 +28,7 @@ def zone_words(zone: ZoneInfo) -> str:
     """Return what the clock is called: "Eastern time"."""
     if zone.key == "America/New_York":
         return gettext("Eastern time")
-    return get_timezone_name(zone, locale=_locale())
+    return get_timezone_name(zone, locale=written_in())
 
 
 def moment_value(moment: datetime) -> str:

@@ -50,6 +50,8 @@ def test_every_string_is_translated_and_keeps_its_places(language: str) -> None:
         for form in forms:
             original = text[-1] if isinstance(text, tuple) else text
             assert set(PLACE.findall(form)) == set(PLACE.findall(original)), text
+            # In Spanish a time ends with a full stop of its own.
+            assert language != "es" or not re.search(r"%\((time|when|moment)\)s\.", form), text
 
 
 def test_a_first_visit_is_answered_in_the_browsers_language(visitor: Visitor) -> None:
@@ -73,6 +75,11 @@ def test_the_menu_keeps_the_page_one_is_on(visitor: Visitor) -> None:
 
     assert "Quarta-feira, 4 de março" in page.text or "quarta-feira, 4 de março" in page.text
     assert '<html lang="pt-BR">' in visitor.get("/book").html
+    clocks = {"pt": r"<span>1[3-7]:\d\d<", "es": r"<span>\d+:\d\d p\.m\.<"}
+    for language, written in clocks.items():
+        page = visitor.get(f"/book/time?site=woburn&day=2026-03-04&lang={language}")
+        assert re.search(written, page.html)
+        assert not re.search(r"\d [AP]M\b", page.html)
 
 
 def test_the_menu_of_a_page_that_answered_a_form_holds_nothing_typed(visitor: Visitor) -> None:
