@@ -28,7 +28,7 @@ from scheduler.core import clock
 from scheduler.core.db import db, let_go, prepare, table_of, transaction
 from scheduler.core.errors import Refusal
 from scheduler.jobs.runner import Worker
-from scheduler.messaging import texts
+from scheduler.messaging import rules, texts
 from scheduler.messaging.models import Message
 from scheduler.messaging.outbox import Outgoing
 from scheduler.messaging.queries import Unanswered
@@ -56,9 +56,11 @@ WHY = {
     "visit-prepare": "three days before the visit",
     "visit-soon": "a week before the visit",
     "coming-up": "more than one reminder is due that day: all of them in one text",
-    "coming-up-ready": "more than one reminder is due that day: all of them in one text",
     "dates-ready": "a change and a reminder are due that day: both in one text",
     "dates": "several dates are new or changed: all of them in one text",
+    "for-one": "something is due, and others read this phone too",
+    "for-one-call": "something is due, and others read this phone too",
+    "visit-home": "they asked for what to know after the visit",
     "all-cancelled": "everything was called off",
     "invite": "the calendar does not have it as it stands",
     "invite-cancelled": "the calendar has it, and it is off",
@@ -307,7 +309,7 @@ def _told(one: Sent) -> dict[str, Any]:
         "to": one.recipient,
         "name": name,
         "about": _about(message.topic),
-        "why": WHY.get(name) or BY_ENDING.get(name.rpartition("-")[2], name.replace("-", " ")),
+        "why": why(name),
         "words": message.body or "",
     }
     if one.calendar is not None:
@@ -318,6 +320,14 @@ def _told(one: Sent) -> dict[str, Any]:
         )
         words["calendar"] = {"METHOD": one.calendar_method, **entry}
     return words
+
+
+def why(name: str) -> str:
+    """Return why a text or mail of this name goes out."""
+    if name in rules.REPLIES:
+        return "they wrote to us"
+    words = name.removesuffix("-ready")  # the same, with what is asked before a visit
+    return WHY.get(name) or WHY.get(words) or BY_ENDING[words.rpartition("-")[2]]
 
 
 def _about(topic: str) -> str | None:

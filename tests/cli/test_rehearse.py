@@ -9,8 +9,10 @@ from flask.testing import FlaskCliRunner
 
 from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment
+from scheduler.cli import rehearse
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
+from scheduler.messaging import texts
 from scheduler.patients.models import Patient
 from scheduler.waitlist import service as waitlist
 from tests import course, make
@@ -126,3 +128,8 @@ def test_a_plan_is_booked_on_the_copy_and_told_in_one_text(
         assert db.session.scalar(sa.select(sa.func.count()).select_from(Appointment)) == 2
         assert db.session.scalars(sa.select(Patient)).one().public_id == public_id
     assert played["until"] == (course.at(10, 9) + timedelta(days=4)).isoformat()
+
+
+def test_every_text_has_its_reason() -> None:
+    for name in texts.names():
+        assert rehearse.why(name)

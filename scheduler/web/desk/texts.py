@@ -28,8 +28,10 @@ TITLES = {
     "call-moved": "A call has a new time",
     "call-cancelled": "A call is off",
     "call-reinstated": "A call is on again",
+    "call-closed": "The clinic is closed at the time of a call",
     "visit-booked": "A visit is booked",
     "visit-soon": "A week before a visit",
+    "visit-prepare": "Three days before a visit",
     "visit-tomorrow": "The day before a visit",
     "visit-moved": "A visit has a new time",
     "visit-booked-ready": "A visit is booked, with questions to answer before",
@@ -37,8 +39,12 @@ TITLES = {
     "visit-reinstated-ready": "A visit is on again, with questions to answer before",
     "visit-cancelled": "A visit is off",
     "visit-reinstated": "A visit is on again",
+    "visit-closed": "The clinic is closed at the time of a visit",
     "visit-home": "The words to take home, as a link",
+    "coming-up": "Several reminders of one day",
+    "coming-up-ready": "Several reminders of one day, with questions to answer before",
     "dates": "Several dates at once",
+    "dates-ready": "Several dates at once, with questions to answer before",
     "all-cancelled": "Everything is off",
     "call-offer": "A sooner time for a call is offered",
     "visit-offer": "A sooner time for a visit is offered",
@@ -67,10 +73,9 @@ class WordsForm(Form):
 def overview() -> ResponseReturnValue:
     """Show every message with the words in force."""
     found = versions.changed()
-    known = [*TITLES, *(name for name in texts.names() if name not in TITLES)]
     page = render_template(
         "desk/texts.html",
-        rows=[(name, title(name), versions.wording(name, "en")) for name in known],
+        rows=[(name, words, versions.wording(name, "en")) for name, words in TITLES.items()],
         changed=found,
         fixed=versions.FIXED,
         languages_of=LANGUAGES,
@@ -113,11 +118,6 @@ def save(name: str, language: str) -> ResponseReturnValue:
     return redirect(url_for(".edit", name=name, language=language), code=303)
 
 
-def title(name: str) -> str:
-    """Return what a message is for."""
-    return TITLES.get(name, name.replace("-", " ").capitalize())
-
-
 def _page(
     name: str,
     language: str,
@@ -137,7 +137,7 @@ def _page(
     page = render_template(
         "desk/text.html",
         name=name,
-        title=title(name),
+        title=TITLES[name],
         language=language,
         language_name=LANGUAGES[language],
         languages_of=LANGUAGES,

@@ -11,7 +11,9 @@ from werkzeug.test import TestResponse
 from scheduler.accounts.models import Role
 from scheduler.core.db import db
 from scheduler.jobs import deliver
+from scheduler.messaging import texts
 from scheduler.messaging.models import Message, TextVersion
+from scheduler.web.desk import texts as desk_texts
 from tests import make
 from tests.conftest import NOW, Keep, SignIn, StoppedClock
 from tests.messaging.kit import FakeSender, ana, delivery, queue
@@ -49,6 +51,7 @@ def test_words_are_tried_saved_used_and_put_back(
     assert signed_in().get(PAGE).status_code == 403
     client = signed_in(Role.ADMIN)
     assert "The day before a call" in client.get("/desk/texts").text
+    assert set(desk_texts.TITLES) == set(texts.names())  # each is called by what it is for
     page = client.get(PAGE).text
     assert re.search(r"Emerge Wellness: our \w+ team will call you Wed, Sep 30, 12:45 PM\.", page)
     assert "short alphabet (GSM-7" in page
