@@ -69,8 +69,15 @@ def coming(*, now: datetime) -> list[Appointment]:
     )
 
 
-def of(appointments: Sequence[Appointment], *, now: datetime) -> Mapping[int, Reach]:
-    """Return the reach of each visit by its id, in four questions for all of them."""
+def of(
+    appointments: Sequence[Appointment], *, now: datetime, texted: Collection[int] | None = None
+) -> Mapping[int, Reach]:
+    """Return the reach of each visit by its id, in four questions for all of them.
+
+    Args:
+        texted: Which of their patients may be texted: to the others no text is planned, though
+            one may wait. None: whoever.
+    """
     topics = {a.topic: a for a in appointments}
     patients = {f"patient:{a.patient_id}" for a in appointments}
     messages = db.session.scalars(
@@ -104,6 +111,7 @@ def of(appointments: Sequence[Appointment], *, now: datetime) -> Mapping[int, Re
             [texts.get(m.said_in_id or 0, m) for m in messages if _speaks_of(m, a)],
             [t for t in answers if t.topic == a.topic],
             stuck,
+            is_texted=texted is None or a.patient_id in texted,
         )
         for a in appointments
     }
@@ -142,11 +150,14 @@ def _reach(
     messages: Sequence[Message],
     answers: Sequence[InboundText],
     stuck: Collection[int],
+    *,
+    is_texted: bool,
 ) -> Reach:
+    waits = [m.send_after for m in messages if m.state in _PLANNED]
     sent = [m for m in messages if m.state in _SENT and m.sending_at is not None]
     delivered = [m for m in sent if m.state is State.DELIVERED]
     return Reach(
-        planned=min((m.send_after for m in messages if m.state in _PLANNED), default=None),
+        planned=min(waits, default=None) if is_texted else None,
         sent=sent[-1].sending_at if sent else None,
         delivered=delivered[-1].settled_at if delivered else None,
         answered=answers[-1].received_at if answers else None,

@@ -163,7 +163,14 @@ def _failure(task: Task) -> str:
     if message is None:
         return "A message did not arrive"
     reason = f": {message.error_text}" if message.error_text else ""
-    return f"{_CHANNEL_WORDS[message.channel]} did not arrive{reason}"
+    return f"{_CHANNEL_WORDS[message.channel]} of {_day(message)} did not arrive{reason}"
+
+
+def _day(message: Message) -> str:
+    """Say on which day a message went, or should have gone; the sites keep one calendar."""
+    zone = next(iter(clinic_supply.current().sites.values())).zone
+    day = (message.sending_at or message.send_after).astimezone(zone)
+    return f"{day:%b} {day.day}"
 
 
 def _doubt(message: Message) -> str:

@@ -446,6 +446,7 @@ def _page(
         )
     fragment = "X-Fragment" in request.headers
     patient_id, topic = appointment.patient_id, appointment.topic
+    texts = consent.standing(appointment.patient)
     html = render_template(
         "desk/_appointment.html" if fragment else "desk/appointment.html",
         a=appointment,
@@ -468,13 +469,15 @@ def _page(
         outcome_form=outcome_form,
         chair=names.get(placed.chair_id or 0),
         person=names.get(placed.person_id or 0),
-        texts=consent.standing(appointment.patient),
+        texts=texts,
         messages=[
             *messages.about(topic),
             *messages.about(f"invite:{appointment.id}"),
             *messages.waiting(f"patient:{patient_id}"),
         ],
-        reach=reach.of([appointment], now=now)[appointment.id],
+        reach=reach.of([appointment], now=now, texted={patient_id} if texts.may_text else ())[
+            appointment.id
+        ],
         tasks=tasks.open_about(topic),
         deeds=history.of_appointment(appointment),
         undoable=plans_undo.undoable(appointment, now=now),

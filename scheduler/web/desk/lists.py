@@ -57,11 +57,12 @@ def show_reach() -> ResponseReturnValue:
     """Show of every visit of the next days how far word of it came."""
     now = clock.now()
     visits = reach.coming(now=now)
+    texted = consent.textable_among({a.patient_id for a in visits})
     page = render_template(
         "desk/reach.html",
         visits=visits,
-        reached=reach.of(visits, now=now),
-        texts=consent.textable_among({a.patient_id for a in visits}),
+        reached=reach.of(visits, now=now, texted=texted),
+        texts=texted,
         services={c: s.name for c, s in clinic_supply.current().services.items()},
     )
     return _looked_at(page, "reach")

@@ -82,7 +82,7 @@ def test_everybody_no_message_reaches_is_called_until_they_have_heard(
     assert listed(page) == ["June", "Ben", "Ana"]  # whoever comes next first
     assert "Said stop to texts" in page
     assert "Never asked about texts" in page
-    assert "A text did not arrive: this number takes no texts" in page
+    assert "A text of Mar 2 did not arrive: this number takes no texts" in page
     with app.app_context():
         assert counts.waiting(now=clock()).not_reached == 3
 
