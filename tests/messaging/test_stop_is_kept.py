@@ -11,6 +11,8 @@ from scheduler.jobs import answer, deliver
 from scheduler.messaging import consent, outbox, rules, texts
 from scheduler.messaging.consent import Word
 from scheduler.messaging.models import Message
+from scheduler.messaging.rules import Trouble
+from scheduler.messaging.senders.outcomes import Refused
 from scheduler.messaging.states import Channel, State
 from scheduler.patients.models import Patient
 from tests import make
@@ -111,7 +113,9 @@ def test_after_a_stop_in_any_spelling_no_text_of_any_kind_leaves_until_start(
         with transaction():
             assert not outbox.begin_sending(outgoing, now=clock())
     with transaction():  # somebody asks for more, not knowing
-        queue(db.session.get_one(Patient, number), NOW, dedupe_key="after", is_reply=True)
+        who = db.session.get_one(Patient, number)
+        for name in WAITING:
+            queue(who, NOW, template=name, topic="later", dedupe_key=f"after {name}", is_reply=True)
     for hours in (0, 1, 24):
         clock.set(NOW + timedelta(hours=hours))
         deliver.run(work)
@@ -128,6 +132,15 @@ def test_after_a_stop_in_any_spelling_no_text_of_any_kind_leaves_until_start(
         left = db.session.query(Message).filter(Message.channel == Channel.SMS)
         gone = left.filter(Message.state == State.SENT).count()
     assert gone == len(sender.sent)
+
+    sender.answers = [Refused(Trouble.OPTED_OUT, "21610", "they told the provider")]
+    for key in ("to the provider", "after that"):
+        with transaction():
+            queue(db.session.get_one(Patient, number), clock(), dedupe_key=key, is_reply=True)
+        deliver.run(work)
+    assert len(sender.sent) == 4  # the one that the provider refused, and no other
+    with transaction():
+        assert consent.standing(db.session.get_one(Patient, number)).word is Word.REVOKED
 
 
 def test_without_a_stop_the_tick_is_enough(app: Flask, keep: Keep) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from scheduler.web.feeds import limits
 from tests.browser.portal.conftest import Opener, Phone
 from tests.browser.portal.test_book import fill_details
 
@@ -36,12 +37,24 @@ def walk(phone: Phone) -> list[str]:
     page.click(".act button")
     assert phone.path == "/book/booked"
     found += phone.axe()
-    for path in ("/my/visit", "/my/visit/move", "/my/visit/cancel"):
+    phone.open("/my/visit")
+    found += phone.axe()
+    page.get_by_role("button", name="Tell me if something sooner comes free").click()
+    found += phone.axe()
+    page.get_by_role("button", name="Keep all my dates in my calendar").click()
+    found += phone.axe()
+    for path in ("/my/visit/move", "/my/visit/cancel"):
         phone.open(path)
         found += phone.axe()
     page.click(".button-trouble")
     found += phone.axe()
     phone.open("/my/" + "x" * 32)
+    found += phone.axe()
+    calendar = f"/feeds/{'x' * 32}.ics"
+    for _ in range(limits.OF_ONE):
+        page.request.get(phone.address + calendar)
+    phone.open(calendar)
+    assert page.get_by_role("heading", name="Too many tries").is_visible()
     return found + phone.axe()
 
 
