@@ -375,6 +375,9 @@ class _Story:
             event = heapq.heappop(self.events)
             self._deliver(event.at)
             event.act(event.at)
+            soon = event.at + timedelta(minutes=1)
+            if soon < min([self.now, *(e.at for e in self.events[:1])]):
+                self._deliver(soon)  # nobody waits for an answer, or word of today, until then
             if event.at.date() > day:
                 yield (event.at.date() - day).days
                 day = event.at.date()

@@ -96,8 +96,9 @@ class Patient(Model):
 
     @property
     def first_initial(self) -> str:
-        """All that a link may show of a name."""
-        return (self.preferred_name or self.given_name)[:1].upper()
+        """All that a link may show of a name: its first letter, whatever sign it begins with."""
+        name = self.preferred_name or self.given_name
+        return next((sign for sign in name if sign.isalpha()), name[:1]).upper()
 
 
 class ManageLink(Model):
