@@ -4,6 +4,10 @@
 PY := .venv/bin/python
 PREPARE := @tools/python -m tools.prepare
 
+# What Python compiled is kept, even where a machine asks it not to: each of our many processes
+# begins a second sooner.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help run worker reset-demo test check lint format prove bench screenshots \
 	translations requirements clean

@@ -83,6 +83,7 @@ def test_however_many_workers_each_text_goes_once(database_url: str, tmp_path: P
         assert (len(taken), doubled) == (DUE, 0)
 
 
+@pytest.mark.prove
 def test_workers_that_look_without_taking_send_texts_twice(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_many_desks_never_ask_more_of_a_day_than_it_has(
         assert most[NeedKind.CHAIR] == CHAIRS  # the day was full
 
 
+@pytest.mark.prove
 def test_desks_that_do_not_wait_for_each_other_are_seen_to_ask_too_much(
     app: Flask, database_url: str, crowd: tuple[int, list[list[int]]]
 ) -> None:

@@ -129,6 +129,7 @@ def test_visitors_keep_two_each_and_a_third_of_a_day_together(
         assert late.send().status == 303
 
 
+@pytest.mark.prove
 def test_without_the_share_a_day_is_seen_to_be_locked(
     app: Flask, database_url: str, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_move_killed_at_any_step_is_done_or_not_done(
     assert [d.step for d in found.died if d.book == found.new] == ["after commit"]
 
 
+@pytest.mark.prove
 def test_a_move_in_two_transactions_is_seen_to_lose_the_appointment(
     app: Flask, keep: Keep, database_url: str
 ) -> None:

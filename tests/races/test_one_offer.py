@@ -129,6 +129,7 @@ def test_all_say_yes_and_one_has_it(
     assert (booked(app), overlaps(app)) == (1, 0)
 
 
+@pytest.mark.prove
 def test_without_lock_and_law_several_win(
     app: Flask, database_url: str, offered: tuple[list[int], datetime]
 ) -> None:

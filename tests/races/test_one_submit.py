@@ -107,6 +107,7 @@ def test_the_same_form_books_once_through_any_trouble(
             is_booked_once(app, who)
 
 
+@pytest.mark.prove
 def test_a_server_that_forgets_its_forms_is_seen_to_book_twice(
     app: Flask, database_url: str, tmp_path: Path
 ) -> None:

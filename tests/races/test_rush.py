@@ -76,6 +76,7 @@ def test_nobody_is_booked_twice_and_who_is_told_so_has_it(
     assert sum(done.values()) >= ROUNDS, "somebody must win each round"
 
 
+@pytest.mark.prove
 def test_a_server_that_looked_a_moment_ago_is_seen_to_book_twice(
     app: Flask, database_url: str, tmp_path: Path
 ) -> None:

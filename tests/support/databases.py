@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -84,8 +85,9 @@ class PostgresTemplate:
         self.kept: str | None = None
         self._admin(f'CREATE DATABASE "{self.name}"')
         migrate(self._url(self.name))
-        with psycopg.connect(self._dsn(self.name)) as connection:
+        with postgres.warm(self._url(self.name)) as connection:
             self.shape = _shape(connection)
+        postgres.hang_up(self._url(self.name))  # a database somebody is in cannot be cloned
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
@@ -98,6 +100,7 @@ class PostgresTemplate:
             if self._empty(name):
                 self.kept = name
             else:
+                postgres.hang_up(self._url(name))
                 self._admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def _clone(self) -> str:
@@ -112,17 +115,14 @@ class PostgresTemplate:
         if self.used % 100 == 0:
             return False
         try:
-            with psycopg.connect(self._dsn(name)) as connection:
+            with postgres.warm(self._url(name)) as connection:
                 if _shape(connection) != self.shape:
                     return False
-                connection.execute("SET lock_timeout = 500")
+                connection.execute("SET LOCAL lock_timeout = 500")
                 connection.execute(_EMPTY)
         except psycopg.OperationalError:
             return False
         return True
-
-    def _dsn(self, name: str) -> str:
-        return postgres.dsn(self.server.set(database=name))
 
     def _url(self, name: str) -> str:
         return self.server.set(database=name).render_as_string(hide_password=False)
@@ -134,7 +134,7 @@ class PostgresTemplate:
 
 #: Triggers rest meanwhile (what is kept for ever could not be deleted), and keys with them.
 _EMPTY = b"""
-SET session_replication_role = replica;
+SET LOCAL session_replication_role = replica;
 DO $$
 DECLARE name text;
 BEGIN
@@ -149,7 +149,7 @@ INSERT INTO supply_version (id, version) VALUES (1, 1)
 """
 
 
-def _shape(connection: psycopg.Connection[tuple[int, ...]]) -> tuple[int, ...]:
+def _shape(connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[int, ...]:
     found = connection.execute(
         "SELECT (SELECT count(*) FROM pg_constraint), (SELECT count(*) FROM pg_trigger),"
         " (SELECT count(*) FROM pg_attribute)"

@@ -37,7 +37,7 @@ def save(url: str) -> World:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         return World(file=file.read_bytes())
-    with psycopg.connect(postgres.dsn(address)) as server:
+    with postgres.warm(address) as server:
         tables = [name for (name,) in server.execute(_TABLES).fetchall()]
         copied = [(name, _copied(server, name)) for name in tables]
         sequences = server.execute(
@@ -64,9 +64,9 @@ def lay_out(url: str, world: World, over: World | None) -> None:
             file.with_name(file.name + end).unlink(missing_ok=True)
         file.write_bytes(world.file)
         return
-    with psycopg.connect(postgres.dsn(address)) as server:
+    with postgres.warm(address) as server:
         # Triggers and keys rest meanwhile: each row has met them once.
-        server.execute("SET session_replication_role = replica")
+        server.execute("SET LOCAL session_replication_role = replica")
         for name in {"supply_version", *(name for name, _ in (over.rows if over else ()))}:
             server.execute(psycopg.sql.SQL("DELETE FROM {}").format(psycopg.sql.Identifier(name)))
         for name, data in world.rows:
