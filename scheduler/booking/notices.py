@@ -417,7 +417,7 @@ def _all_dates(
             ),
             "phone": site.phone,
         },
-        links=_link(standing[0], public_url=public_url, now=now),
+        links=_link(standing[0], until=standing[-1], public_url=public_url, now=now),
         template="dates",
         memo=memo | {str(a.id): rules.facts(a) for a in standing},
     )
@@ -603,11 +603,17 @@ def _way_home(message: MessageView, *, public_url: str, now: datetime) -> Verdic
     return Send(facts=_facts(appointment), links={"link": f"{public_url}/my/{token}/home"})
 
 
-def _link(appointment: Appointment, *, public_url: str, now: datetime) -> dict[str, str]:
+def _link(
+    appointment: Appointment,
+    *,
+    public_url: str,
+    now: datetime,
+    until: Appointment | None = None,  # the last that it is to lead to
+) -> dict[str, str]:
     token = mint_link(
         appointment.patient,
         appointment.topic,
-        expires_at=appointment.ends_at + LINK_LIVES_ON,
+        expires_at=(until or appointment).ends_at + LINK_LIVES_ON,
         now=now,
     )
     return {"link": f"{public_url}/my/{token}"}

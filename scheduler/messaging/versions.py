@@ -142,6 +142,8 @@ def look(template: str, language: str, words: str, *, public_url: str) -> Looked
     if shipped.startswith("Subject: ") != words.startswith("Subject: "):
         wrong.append("needs its first line “Subject: …” as it was")
     if wrong:
+        if said := lint.telling(_NAME.sub(" ", words)):
+            wrong.append(f"says too much: {', '.join(sorted(set(said)))}")
         return Looked([], wrong)
     samples = []
     for site, facts in _facts():

@@ -83,10 +83,14 @@ def _feed_topic(patient: Patient) -> str:
 
 
 def extend_links(topic: str, *, expires_at: datetime) -> None:
-    """Let the links to a topic live until a new moment: it was moved."""
+    """Let the links to a topic live until a new moment: it was moved. None is cut short."""
     db.session.execute(
         update(ManageLink)
-        .where(ManageLink.topic == topic, ManageLink.revoked_at.is_(None))
+        .where(
+            ManageLink.topic == topic,
+            ManageLink.revoked_at.is_(None),
+            ManageLink.expires_at < expires_at,
+        )
         .values(expires_at=expires_at),
         execution_options={"synchronize_session": False},
     )

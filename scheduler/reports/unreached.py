@@ -141,7 +141,7 @@ def _row(
 ) -> Unreached:
     unsent = [t for t in tasks if t.kind == outbox.NOT_SENT]
     standing = consent.standing(patient)
-    why = [_failure(t) for t in unsent] + [_doubt(m) for m in unclear]
+    why = _failures(unsent) + [_doubt(m) for m in unclear]
     changes = {}
     if not standing.may_text:
         changes = {v.id: change for v in visits if (change := _change(v, now=now)) is not None}
@@ -157,13 +157,19 @@ def _row(
     )
 
 
-def _failure(task: Task) -> str:
-    number = task.topic.removeprefix("message:")
-    message = db.session.get(Message, int(number)) if number.isdigit() else None
-    if message is None:
-        return "A message did not arrive"
-    reason = f": {message.error_text}" if message.error_text else ""
-    return f"{_CHANNEL_WORDS[message.channel]} of {_day(message)} did not arrive{reason}"
+def _failures(tasks: Sequence[Task]) -> list[str]:
+    """Say what did not arrive, of which days, and why: those that went alike in one."""
+    days: dict[tuple[str, str], list[str]] = {}
+    for task in tasks:
+        number = task.topic.removeprefix("message:")
+        message = db.session.get(Message, int(number)) if number.isdigit() else None
+        if message is not None:
+            like = (_CHANNEL_WORDS[message.channel], message.error_text or "")
+            days.setdefault(like, []).append(_day(message))
+    return [
+        f"{what} of {', '.join(dict.fromkeys(when))} did not arrive{': ' if why else ''}{why}"
+        for (what, why), when in days.items()
+    ]
 
 
 def _day(message: Message) -> str:

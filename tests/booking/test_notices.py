@@ -19,7 +19,7 @@ from scheduler.messaging import outbox
 from scheduler.messaging.models import Message
 from scheduler.messaging.rules import MessageView, Verdict
 from scheduler.messaging.states import Channel, State
-from scheduler.patients.models import Patient
+from scheduler.patients.models import ManageLink, Patient
 from scheduler.tasks.models import Task
 from scheduler.treatment import readiness
 from tests import make
@@ -237,17 +237,25 @@ def test_a_change_that_a_phone_did_not_get_is_said_once_more_in_the_same_words(
     assert phone.texts() == []
 
 
-def test_who_has_nothing_left_is_told_of_every_clinic_it_was_at(phone: Phone) -> None:
+def test_a_link_lasts_as_long_as_its_dates_and_nothing_left_names_every_clinic(
+    phone: Phone,
+) -> None:
     with transaction():
         woburn, danvers = make.two_sites()
         who = ana(NOW, home_site_id=woburn.id)
         calls = [
-            make.call(where, who, make.at(10, days=days), notify=False)
+            make.call(where, who, make.at(10, days=days)).id
             for where, days in ((woburn, 3), (danvers, 5), (woburn, 8))
         ]
-        for one in calls:
-            booking.cancel(one, version=one.version, actor="staff:1", now=NOW)
     phone.clock.advance(minutes=15)
+    assert "your dates" in phone.texts()[0]
+    with transaction():
+        link = db.session.scalars(sa.select(ManageLink)).one()
+        assert link.expires_at > make.at(10, days=9)
+        for number in calls:
+            one = db.session.get_one(Appointment, number)
+            booking.cancel(one, version=one.version, actor="staff:1", now=phone.clock())
+    phone.clock.advance(days=1)
 
     (said,) = phone.texts()
 

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, g, redirect, render_template
 from flask.typing import ResponseReturnValue
 
 from scheduler.audit import service as audit
-from scheduler.booking import notices
+from scheduler.booking import notices, queries
 from scheduler.booking.errors import NotOffered, Overtaken, PatientBusy, SlotTaken, WrongState
 from scheduler.booking.models import Appointment, Status
 from scheduler.booking.offers import Audience
@@ -17,7 +17,7 @@ from scheduler.core.db import transaction
 from scheduler.core.errors import Refusal
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
-from scheduler.patients.links import close_feed, feed_since, open_link, renew_feed
+from scheduler.patients.links import close_feed, feed_since, mint_link, open_link, renew_feed
 from scheduler.plans import service as plans
 from scheduler.plans import waiting
 from scheduler.reports import way_home
@@ -150,6 +150,24 @@ def unsubscribe() -> ResponseReturnValue:
             patient_id=appointment.patient_id,
         )
     return _page(said=_("Your calendar address is closed."))
+
+
+@visit.post("/my/visit/open")
+def open_other() -> ResponseReturnValue:
+    """Go to another of their dates: a text may tell of several, and its link opens the first."""
+    now = clock.now()
+    coming = {a.public_id: a for a in queries.upcoming(g.appointment.patient_id, now=now)}
+    wanted = coming.get(request.form.get("which", ""))
+    if wanted is not None:  # else it was called off meanwhile: the page says what stands
+        with transaction():
+            token = mint_link(
+                wanted.patient,
+                wanted.topic,
+                expires_at=wanted.ends_at + notices.LINK_LIVES_ON,
+                now=now,
+            )
+        visitor.open_visit(token, is_booker=False, now=now)
+    return redirect(url_for("visit.show"), code=303)
 
 
 @visit.post("/my/visit/sooner")
@@ -306,6 +324,11 @@ def _page(
             trouble=trouble,
             is_on=appointment.is_live,
             is_call=notices.is_call(appointment),
+            others=[
+                (other, notices.is_call(other))
+                for other in queries.upcoming(appointment.patient_id, now=now)
+                if other.id != appointment.id
+            ],
             can_change=can_change,
             can_move=_can_move(appointment, now=now),
             can_prepare=can_prepare,

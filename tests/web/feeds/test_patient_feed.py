@@ -135,7 +135,15 @@ def test_the_patient_makes_the_address_on_their_own_page(
     found = re.search(r">(http://localhost/feeds/[^<]+\.ics)<", page)
     assert found is not None
     assert len(entries(client, urlsplit(found[1]).path)) == 2
-    assert "calendar.google.com" in client.get("/my/visit").text
+    first = client.get("/my/visit").text
+    assert "calendar.google.com" in first
+    assert "Wed, Mar 4, 10:00 AM, Woburn" in first  # a text with several dates leads to one
+    (which,) = re.findall(r'name="which" value="([^"]+)"', first)
+    for one in (which, "x", which):
+        client.post("/my/visit/open", data={"csrf_token": csrf, "which": one})
+        other = client.get("/my/visit").text
+        assert "Wednesday, March 4, 10:00 AM" in other
+    assert "Tue, Mar 3, 10:00 AM: we call you." in other
     stopped = client.post("/my/visit/dates/stop", data={"csrf_token": csrf}).text
     assert "Your calendar address is closed." in stopped
     assert "Close my calendar address" not in stopped
