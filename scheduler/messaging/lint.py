@@ -19,7 +19,9 @@ _TELLING_START = re.compile(
 #: Whole words that do.
 _TELLING_WORDS = frozenset({"dor", "dores", "iv", "ms", "ptsd", "fee", "price", "balance", "pay"})
 _STOP_IS_SAID = re.compile(r"\bSTOP\b")
-_SHORTENER = re.compile(r"//(bit\.ly|tinyurl\.com|t\.co|goo\.gl|is\.gd|ow\.ly|rb\.gy|cutt\.ly)/")
+_SHORTENER = re.compile(
+    r"(?<![\w.-])(bit\.ly|tinyurl\.com|t\.co|goo\.gl|is\.gd|ow\.ly|rb\.gy|cutt\.ly)/", re.I
+)
 
 #: Texts about one site: they name it.
 _OF_A_SITE = ("visit-", "call-", "all-cancelled")
@@ -64,6 +66,8 @@ def faults(
     if _SHORTENER.search(body):
         wrong.append("hides its link behind a shortener")
     if not is_text:
+        if len((subject or "").splitlines()) > 1:
+            wrong.append("needs an empty line after its subject")
         return wrong if subject else [*wrong, "has no subject"]
     return wrong + _text_faults(body, template)
 

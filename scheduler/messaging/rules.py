@@ -451,9 +451,9 @@ _CHANGE = _either(
 )
 _STOP = _either(
     "stop|stopall|stop all|unsubscribe|end|quit|revoke|optout|opt out|cancel|stpo|sotp|stopp|"
-    "no more|no thanks stop|no mas|parar|pare|paren|parem|alto|basta|baja|dar de baja|detener|"
-    "cancelar|sair|descadastrar|nao quero mais|ya no quiero|wrong number|numero equivocado|"
-    "numero errado"
+    "no more|no thanks stop|no mas|para|parar|pare|paren|parem|pare com isso|alto|basta|baja|"
+    "dar de baja|detener|cancelar|sair|descadastrar|nao quero mais|ya no quiero|wrong number|"
+    "numero equivocado|numero errado"
 )
 _START = _either("start|unstop|yes|comenzar|iniciar|empezar|comecar")
 _HELP = _either("help|info|ayuda|ajuda")
@@ -477,11 +477,13 @@ _STOP_SAID = re.compile(
     r"|\bno more (texts?|messages?|msgs?)\b"
     r"|\b(unsubscribe|opt (me )?out|opting out|remove (me|my number)|take me off"
     r"|leave me alone|wrong number)\b"
-    r"|\b(no mas|no quiero|dejen? de|paren? de|no me)\b.*"
+    r"|\b(no mas|no quiero|dejen? de|par(a|en?) de|no me)\b.*"
     r"\b(mensajes?|textos?|escrib\w+|envi\w+|mand\w+|texte\w+)\b"
-    r"|\b(nao quero|parem? de|nao me|chega de)\b.*"
+    r"|\b(nao quero|par(a|em?) de|nao me|chega de)\b.*"
     r"\b(mensage\w+|textos?|envi\w+|mand\w+|escrev\w+)\b"
 )
+#: "Stop. I will call you." Whatever follows, it was said.
+_STOP_FIRST = re.compile(r"\W*stop\s*[.,;:!\n]")
 #: Where "stop" is said of something else: "I can't stop vomiting", "don't stop", "can I stop by".
 _OTHER_STOP = re.compile(
     r"\b(cant|cannot|wont|dont|doesnt|didnt|not|never) (ever )?(stop|quit)\b"
@@ -515,6 +517,8 @@ def intent(text: str) -> Intent:
     ):
         if words in known:
             return meaning
+    if _STOP_FIRST.match(text.casefold()):
+        return Intent.STOP
     meant = _OTHER_STOP.sub(" ", words)
     if _STOP_SAID.search(meant):
         return Intent.STOP

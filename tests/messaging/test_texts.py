@@ -220,6 +220,7 @@ def test_words_that_tell_why_somebody_comes_are_found(said: str, found: list[str
         ("Emerge Wellness: see you {when}. STOP", "a name was left unfilled"),
         ("Emerge Wellness: see you.", "does not say how to stop"),
         ("Emerge Wellness: https://bit.ly/x STOP", "hides its link behind a shortener"),
+        ("Emerge Wellness: see Bit.ly/x STOP", "hides its link behind a shortener"),
         ("Emerge Wellness: " + "word " * 70 + "STOP", "takes 3 parts"),
         ("Emerge Wellness: see https://clinic.example/ketamine/x STOP", "says too much: ketamine"),
     ],
@@ -233,4 +234,12 @@ def test_a_text_about_a_visit_names_its_site() -> None:
 
     assert lint.faults(body, template="visit-soon", is_text=True, site="Danvers") == [
         "does not name the site"
+    ]
+
+
+def test_a_subject_that_runs_on_into_the_head_of_the_mail_is_unfit() -> None:
+    subject = "your appointment\nBcc: somebody@evil.example"
+
+    assert lint.faults("See you.", template="invite", is_text=False, subject=subject) == [
+        "needs an empty line after its subject"
     ]

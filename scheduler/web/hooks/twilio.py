@@ -15,6 +15,7 @@ from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.jobs import answer, deliver
 from scheduler.messaging import addresses, inbound, outbox, signatures
+from scheduler.web.fields import Typed
 
 bp = Blueprint("twilio", __name__)
 security = logging.getLogger("scheduler.security")
@@ -30,7 +31,7 @@ def text() -> ResponseReturnValue:
     """Take in a text. The answer is queued; the reply to this request is empty."""
     address = addresses.inbound(_config().public_url)
     _judge_signature(address)
-    form = request.form
+    form = Typed(request.form)
     now = clock.now()
     if _is_ours() and form.get("MessageSid") and form.get("From"):
         with transaction():
@@ -49,7 +50,7 @@ def text() -> ResponseReturnValue:
 def report(public_id: str) -> ResponseReturnValue:
     """Note how one of our texts fared. Unknown and stale ones get the same answer."""
     _judge_signature(addresses.report(_config().public_url, public_id))
-    form = request.form
+    form = Typed(request.form)  # signed as it came, kept as it can be
     now = clock.now()
     if _is_ours() and form.get("MessageSid") and form.get("MessageStatus"):
         with transaction():

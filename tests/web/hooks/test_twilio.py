@@ -130,6 +130,18 @@ def test_one_text_that_cannot_be_taken_in_keeps_no_stop_behind_it_waiting(
         assert consent.standing(patient).word is consent.Word.REVOKED
 
 
+def test_what_no_database_can_hold_is_taken_in_without_it(
+    app: Flask, client: FlaskClient, asked: int
+) -> None:
+    assert text(client, "1\0", number=f"{NUMBER}\0").status_code == 200
+
+    assert [t.number for t in read(app, sa.select(InboundText))] == [NUMBER]
+    [message] = read(app, sa.select(Message).where(Message.template == "call-tomorrow"))
+    assert report(client, message.public_id, "failed\0", error_code="30005\0") == 204
+    [message] = read(app, sa.select(Message).where(Message.id == message.id))
+    assert message.error_code == "30005"
+
+
 def test_a_picture_without_a_word_is_a_text_for_a_person(
     app: Flask, client: FlaskClient, asked: int
 ) -> None:
