@@ -425,11 +425,13 @@ def rooms(
     but_appointment: int | Collection[int] | None = None,
     but_hold: int | None = None,
     only_for: Collection[Offering] | None = None,
+    taken: Taken | None = None,
 ) -> list[Room]:
     """Return what `room` does for each site with its own span: one query for all of them.
 
     Args:
         only_for: The services the rooms will be asked for; what these do not take is not read.
+        taken: What `read_over` read, when many are looked at: then there is no query.
     """
     if not wanted:
         return []
@@ -443,15 +445,42 @@ def rooms(
         _whole_days(*clinic_supply.local_days(since, until, site.zone), site)
         for site, since, until in wanted
     ]
-    taken = taken_steps(
-        lanes,
-        min(span.start for span in whole),
-        max(span.end for span in whole),
-        now=now,
-        but_appointment=but_appointment,
-        but_hold=but_hold,
-    )
+    first, end = min(span.start for span in whole), max(span.end for span in whole)
+    if taken is None:
+        taken = taken_steps(
+            lanes, first, end, now=now, but_appointment=but_appointment, but_hold=but_hold
+        )
+    else:
+        taken = _cut(taken, lanes, first, end)
     return [Room(site, since, until, taken) for site, since, until in wanted]
+
+
+def read_over(
+    service: ServiceCode,
+    site_ids: Iterable[int],
+    patient_lanes: Iterable[int],
+    since: datetime,
+    until: datetime,
+    *,
+    now: datetime,
+) -> Taken:
+    """Return what is taken of all a service may take, and of these patients: one query for all.
+
+    To be handed to `find` by who looks for many patients, or again and again, within the span.
+    """
+    supply = clinic_supply.current()
+    offering = supply.services[service]
+    lanes = dict.fromkeys(lane for i in site_ids for lane in lanes_of(supply.sites[i], offering))
+    whole = timedelta(days=1)  # a look takes whole local days
+    return taken_steps([*lanes, *set(patient_lanes)], since - whole, until + whole, now=now)
+
+
+def _cut(taken: Taken, lanes: Iterable[int], since: datetime, until: datetime) -> Taken:
+    first, end = int(since.timestamp()) // STEP_SECONDS, -(-int(until.timestamp()) // STEP_SECONDS)
+    return {
+        lane: [run for run in taken.get(lane, ()) if run.first < end and run.end > first]
+        for lane in lanes
+    }
 
 
 def _whole_days(first: date, days: int, site: SiteSupply) -> TimeSpan:
@@ -494,6 +523,7 @@ def find(
     but_appointment: int | Collection[int] | None = None,
     but_hold: int | None = None,
     longer_minutes: int = 0,
+    taken: Taken | None = None,
 ) -> list[Offer]:
     """Return every start that could be booked in [since, until), in order of time, then site.
 
@@ -507,6 +537,7 @@ def find(
         patient_lane: Only when this patient is nowhere else.
         but_appointment: As if this appointment, or these, were not there.
         longer_minutes: Only where there is room for a visit so much longer than usual.
+        taken: What `read_over` read, so that nothing is read here.
     """
     offers: list[Offer] = []
     for free, offering, starts in _looks(
@@ -522,6 +553,7 @@ def find(
         but_appointment=but_appointment,
         but_hold=but_hold,
         longer_minutes=longer_minutes,
+        taken=taken,
     ):
         offers += _offers(free, offering, starts, person_id)
     offers.sort(key=attrgetter("starts_at"))  # sites and services came in order
@@ -661,6 +693,7 @@ def _looks(
     but_appointment: int | Collection[int] | None,
     but_hold: int | None,
     longer_minutes: int = 0,
+    taken: Taken | None = None,
 ) -> Iterator[tuple[Room, Offering, int]]:
     """Yield, by site and service in order, the free time and the starts in it to be offered."""
     supply = clinic_supply.current()
@@ -684,6 +717,7 @@ def _looks(
         but_appointment=but_appointment,
         but_hold=but_hold,
         only_for=list({a[0].code: a[0] for each in asked.values() for a in each}.values()),
+        taken=taken,
     ):
         among = bits.every(free.site.settings.start_every_minutes, free.grid)
         among &= free.in_parts(parts)

@@ -27,6 +27,7 @@ def run(inbound_url: str | None, *, now: datetime) -> int:
         inbound_url: As for deliver: while texts are blocked nobody is offered anything by text.
     """
     lapse(now=now)
+    _follow_visits(now=now)
     _drop_unwanted(now=now)
     blocked = messages.sending_is_blocked(inbound_url)
     wishes = [] if blocked else [entry.id for entry in waitlist.waiting(now=now)]
@@ -43,6 +44,15 @@ def lapse(*, now: datetime) -> int:
         with transaction():
             closed += offers.lapse(number, actor=ACTOR, now=now)
     return closed
+
+
+def _follow_visits(*, now: datetime) -> None:
+    """Let who waits for a planned visit wait for it as it is now."""
+    lagging = [entry.id for entry in waitlist.still_open() if waiting.lags(entry)]
+    let_go()
+    for number in lagging:
+        with transaction():
+            waiting.catch_up(number, actor=ACTOR, now=now)
 
 
 def _drop_unwanted(*, now: datetime) -> None:

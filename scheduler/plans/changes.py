@@ -95,6 +95,9 @@ class ChangeRow:
     was: Spot | None
     days_since_before: int | None  # the spacing as it is now
     row: PreviewRow | None  # as it would be; None when it is not to be any more
+    stood: Spot | None = (
+        None  # where this visit is now; `was` may be another's, whose date it takes
+    )
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,12 @@ def preview(
         was = _spot(standing.get(line.number))
         gone = row.number in (chosen or {}) and row.number not in picked
         shown = replace(row, reason=scheduling.TAKEN) if gone else row
-        found.append(
-            ChangeRow(line.number, _what(line, was, row), was, before.get(line.number), shown)
-        )
-    found += [
-        ChangeRow(n, What.DROP, _spot(rows[n].appointment), before.get(n), None)
-        for n in sorted(made.dropped)
-    ]
+        stood = _spot(rows[line.number].appointment) if line.number in rows else None
+        what = _what(line, was, row)
+        found.append(ChangeRow(line.number, what, was, before.get(line.number), shown, stood))
+    for n in sorted(made.dropped):
+        stood = _spot(rows[n].appointment)
+        found.append(ChangeRow(n, What.DROP, stood, before.get(n), None, stood))
     found.sort(key=lambda row: row.number)
     freed = [spot for n in sorted(made.freed) if (spot := _spot(rows[n].appointment))]
     return ChangePreview(ask, tuple(found), tuple(freed), _review_on(made), plan.version)

@@ -155,7 +155,7 @@ def _around_its_plan(
     """
     plan = visit.plan
     prefer = scheduling.preferences(plan)
-    slots = [s for s in scheduling.slots_of(plan, now=now) if s.booked]
+    slots = scheduling.beside(scheduling.slots_of(plan, now=now), visit.number)
     inside = [replace(s, booked=None) if s.number == visit.number else s for s in slots]
     late = [
         replace(

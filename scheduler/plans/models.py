@@ -379,6 +379,11 @@ class PlannedVisit(Model):
         return self.latest - timedelta(minutes=1)
 
     @property
+    def is_outside(self) -> bool:
+        """Say whether its date lies outside of its window."""
+        return self.starts_at is not None and not self.earliest <= self.starts_at < self.latest
+
+    @property
     def target_days(self) -> int:
         """Return how many days after the visit before would be best."""
         phases = self.plan.current.proposal["phases"]

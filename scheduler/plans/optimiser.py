@@ -8,10 +8,13 @@ than the one that stands. All costs are whole numbers, so "optimal" is exact.
 
 The cost of a series is a sum over visits and over neighbours, so the best way to reach each
 candidate is enough to know (Bellman). Between two days the time of day costs its distance in
-minutes, which two sweeps over sorted starts minimise for all candidates of the day at once.
+minutes, which two sweeps over sorted starts minimise for all candidates of the day at once. Where
+the spacing may be anything within weeks, the days are not tried pair by pair either: what a gap
+costs rises evenly on both sides of its target, so a window slides over the days before.
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +33,8 @@ MOVED = 10_000  # at another time than the patient was told: only for what canno
 # One for each minute the time of day differs from the visit before, or from the usual time.
 LEFT_OUT = 10**9  # more than any series can cost: place as many as can be placed
 DAY = 1440
+#: From so many possible gaps on a window slides over the days; below it, their pairs are tried.
+WIDE = 10
 
 
 @dataclass(frozen=True, order=True)
@@ -316,14 +321,115 @@ def _step(
     least, target, most = _pace(visits[i + 1 : k + 1])
     left_out = LEFT_OUT * (k - i - 1)
     both_fixed = visits[i].is_fixed and visits[k].is_fixed
+    # From so many days on the wall-clock hours cut nothing off, whatever the times of day.
+    free = max(least, -(-(wishes.min_hours * 60 + DAY) // DAY))
+    is_wide = not both_fixed and most - free >= WIDE
+    nearest = free - 1 if is_wide else most
     for here in groups:
         for number, there in enumerate(before):
             gap = here.day - there.day
-            if not both_fixed and not least <= gap <= most:
+            if not both_fixed and not least <= gap <= nearest:
                 continue
             price = left_out + _day_cost(gap, target, changes_site=here.site_id != there.site_id)
             slack = DAY if both_fixed else gap * DAY - wishes.min_hours * 60
             _carry(there, here, price, slack, (i, number))
+    if is_wide:
+        _slide(before, groups, i, gaps=(free, most), target=target, left_out=left_out)
+
+
+def _slide(
+    before: Sequence[_Group],
+    groups: Sequence[_Group],
+    i: int,
+    *,
+    gaps: tuple[int, int],
+    target: int,
+    left_out: int,
+) -> None:
+    """Carry the best costs of visit i to all days so many days after it, as `_carry` would."""
+    times: dict[int, list[tuple[_Group, int]]] = {}
+    for here in groups:
+        for index, minute in enumerate(here.times):
+            times.setdefault(minute, []).append((here, index))
+    known = [(number, there) for number, there in enumerate(before) if there.known]
+    sites = {there.site_id for _, there in known}
+    for minute, places in times.items():
+        days = list(dict.fromkeys(here.day for here, _ in places))
+        ways = {number: there.onward((minute,))[0] for number, there in known}
+        best_from = {
+            site: _best_before(
+                days,
+                [(g.day, ways[number][0], number) for number, g in known if g.site_id == site],
+                gaps,
+                target,
+            )
+            for site in sites
+        }
+        for here, index in places:
+            found = [
+                (best[0] + SITE_CHANGE * (site != here.site_id), best[1])
+                for site in sites
+                if (best := best_from[site].get(here.day)) is not None
+            ]
+            if not found:
+                continue
+            cost, number = min(found)
+            standing, origin = here.cost[index], here.came_from[index]
+            is_first = origin is not None and origin[0] == i and number < origin[1]
+            cost += left_out
+            if standing is None or cost < standing or (cost == standing and is_first):
+                here.cost[index] = cost
+                here.came_from[index] = (i, number, before[number].known[ways[number][1]][2])
+
+
+def _best_before(
+    days: Sequence[int],
+    known: Sequence[tuple[int, int, int]],
+    gaps: tuple[int, int],
+    target: int,
+) -> dict[int, tuple[int, int]]:
+    """Return, for each day, cost and number of the best of those so many days before it.
+
+    Args:
+        days: In order.
+        known: Day, cost and number of what may come before, in order.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    low, high = gaps
+    for least, most, slope in ((max(low, target), high, -UNEVEN), (low, min(high, target), UNEVEN)):
+        level = [(day, cost + slope * day, number) for day, cost, number in known]
+        looks = [(days, level, WEEKDAY if target % 7 == 0 else 0)]
+        if target % 7 == 0:
+            looks += [
+                ([d for d in days if d % 7 == r], [x for x in level if x[0] % 7 == r], 0)
+                for r in range(7)
+            ]
+        for asked, among, more in looks:
+            for day, cost, number in _least_within(asked, among, least, most):
+                one = (cost - slope * (day - target) + more, number)
+                if day not in found or one < found[day]:
+                    found[day] = one
+    return found
+
+
+def _least_within(
+    days: Sequence[int], known: Sequence[tuple[int, int, int]], least: int, most: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield, for each day, it with the least cost, and its number, of `least` to `most` before."""
+    window: deque[tuple[int, int, int]] = deque()  # cost, number, day: rising, the best first
+    entering = iter(known)
+    following = next(entering, None)
+    for day in days:
+        while following is not None and following[0] <= day - least:
+            since, cost, number = following
+            while window and window[-1][:2] > (cost, number):
+                window.pop()
+            window.append((cost, number, since))
+            following = next(entering, None)
+        while window and window[0][2] < day - most:
+            window.popleft()
+        if window:
+            yield day, window[0][0], window[0][1]
 
 
 def _carry(there: _Group, here: _Group, price: int, slack: int, origin: tuple[int, int]) -> None:

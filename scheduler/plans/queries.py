@@ -1,11 +1,11 @@
 """The desk's and the clinicians' lists. Each is a question to the book, never a list kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import selectinload
 
 from scheduler.booking.models import Appointment, Status
@@ -106,7 +106,7 @@ def chats_due(*, now: datetime, site_id: int | None = None) -> list[ChatDue]:
     """
     rows = db.session.scalars(
         select(FollowUp)
-        .where(FollowUp.closed_at.is_(None), FollowUp.patient_id.in_(_alive()))
+        .where(FollowUp.closed_at.is_(None), FollowUp.patient_id.in_(alive()))
         .order_by(FollowUp.due_until)
     ).unique()
     found = [
@@ -132,7 +132,7 @@ def drafts(*, site_id: int | None = None) -> list[Plan]:
     """Return the plans waiting for a clinician's word, the longest-waiting first."""
     wanted = (
         select(Plan)
-        .where(Plan.state == PlanState.DRAFT, Plan.patient_id.in_(_alive()))
+        .where(Plan.state == PlanState.DRAFT, Plan.patient_id.in_(alive()))
         .order_by(Plan.changed_at, Plan.id)
     )
     if site_id is not None:
@@ -148,7 +148,7 @@ def to_place(*, site_id: int | None = None) -> list[PlannedVisit]:
         .where(
             Plan.state.in_(SIGNED),
             PlannedVisit.state == VisitState.TO_PLACE,
-            Plan.patient_id.in_(_alive()),
+            Plan.patient_id.in_(alive()),
         )
         .order_by(PlannedVisit.latest, PlannedVisit.id)
     )
@@ -161,21 +161,42 @@ def falling_off(*, now: datetime, site_id: int | None = None) -> list[Falling]:
     """Return the running plans whose next visit is not booked inside its window, urgent first."""
     wanted = (
         select(Plan)
-        .where(Plan.state.in_(SIGNED), Plan.patient_id.in_(_alive()))
+        .where(Plan.state.in_(SIGNED), Plan.patient_id.in_(alive()))
         .options(selectinload(Plan.visits))
     )
     if site_id is not None:
         wanted = wanted.where(Plan.site_id == site_id)
-    found = [f for plan in db.session.scalars(wanted).unique() if (f := _falling(plan, now=now))]
+    running = db.session.scalars(wanted).unique().all()
+    former = _former(running)
+    found = [f for plan in running if (f := _falling(plan, former, now=now))]
     return sorted(found, key=lambda f: (f.visit.latest, f.plan.id))
 
 
-def _alive() -> Select[int]:
+def alive() -> Select[int]:
     """Whom something can still be booked or signed for: not the dead, nor records merged away."""
     return select(Patient.id).where(~Patient.is_deceased, Patient.standing != Standing.MERGED)
 
 
-def _falling(plan: Plan, *, now: datetime) -> Falling | None:
+def has_visits_ahead() -> ColumnElement[bool]:
+    """Whether a plan has visits that are to come: with a date, or to be placed."""
+    ahead = (VisitState.TO_PLACE, VisitState.BOOKED)
+    return (
+        select(PlannedVisit.id)
+        .where(PlannedVisit.plan_id == Plan.id, PlannedVisit.state.in_(ahead))
+        .exists()
+    )
+
+
+def _former(plans: Sequence[Plan]) -> dict[int, datetime]:
+    """Return since when what visits without a date had before is no more, by its id."""
+    lost = [v.former_id for plan in plans for v in plan.visits if v.former_id is not None]
+    if not lost:
+        return {}
+    asked = select(Appointment.id, Appointment.changed_at).where(Appointment.id.in_(lost))
+    return {row.id: row.changed_at for row in db.session.execute(asked)}
+
+
+def _falling(plan: Plan, former: Mapping[int, datetime], *, now: datetime) -> Falling | None:
     ahead = [v for v in plan.visits if v.state in (VisitState.TO_PLACE, VisitState.BOOKED)]
     if not ahead:
         return None
@@ -183,7 +204,7 @@ def _falling(plan: Plan, *, now: datetime) -> Falling | None:
     if visit.state is VisitState.TO_PLACE:
         if visit.latest <= now:
             return Falling(plan, visit, "Its window has passed with no date.", visit.latest)
-        return Falling(plan, visit, visit.reason or "It has no date yet.", _since(visit))
+        return Falling(plan, visit, visit.reason or "It has no date yet.", _since(visit, former))
     appointment = visit.appointment
     assert appointment is not None
     if appointment.ends_at <= now and appointment.status is Status.BOOKED:
@@ -195,10 +216,9 @@ def _falling(plan: Plan, *, now: datetime) -> Falling | None:
     return None
 
 
-def _since(visit: PlannedVisit) -> datetime:
+def _since(visit: PlannedVisit, former: Mapping[int, datetime]) -> datetime:
     """Return since when a visit has no date: its last one fell away, or the plan was changed."""
-    former = db.session.get(Appointment, visit.former_id) if visit.former_id else None
-    return former.changed_at if former is not None else visit.plan.changed_at
+    return former.get(visit.former_id or 0, visit.plan.changed_at)
 
 
 def _standing(owed: FollowUp, *, now: datetime) -> ChatStanding:

@@ -129,6 +129,13 @@ def least_hours(patient: Patient) -> int:
     return library.table_of(row).min_hours_between if row else USUAL_HOURS
 
 
+def least_hours_of(plan: Plan) -> int:
+    """Return the same for the patient of a plan: a signed one is the one that counts."""
+    if plan.state in SIGNED:
+        return library.table_of(plan.protocol).min_hours_between
+    return least_hours(plan.patient)
+
+
 def signed_plan(patient_id: int) -> Plan | None:
     """Return the plan that entitles a patient's infusions now, or None."""
     return db.session.scalar(

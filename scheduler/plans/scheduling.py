@@ -6,7 +6,8 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import selectinload
 
 from scheduler.booking import offers, soft
 from scheduler.booking import service as booking
@@ -262,6 +263,16 @@ def keep_preferences(plan: Plan, prefer: Preferences, *, actor: str, now: dateti
     approval.note(plan, "plan.wishes", actor=actor, now=now)
 
 
+@dataclass(frozen=True)
+class Look:
+    """What is asked of the book for many plans at once; without it each plan asks by itself."""
+
+    taken: offers.Taken
+    lanes: Mapping[int, int]  # of each patient
+    wishes: Mapping[int, Preferences]  # by plan
+    infusions: Mapping[int, Sequence[Appointment]]  # by patient
+
+
 def place(
     plan: Plan,
     slots: Sequence[Slot],
@@ -271,6 +282,7 @@ def place(
     now: datetime,
     but: Collection[int] = (),
     own: Collection[Spot] = (),
+    look: Look | None = None,
 ) -> list[PreviewRow]:
     """Place visits exactly, around what is picked or stands; the next best three of each.
 
@@ -278,11 +290,12 @@ def place(
         picked: Dates a person chose, by visit number; they are free.
         but: Appointments that are to move or go: as if they were not there.
         own: Times that are kept for this patient: theirs to use.
+        look: What was read for this plan and others; not together with `but`.
     """
-    wishes = wishes_of(plan, prefer, slots)
+    wishes = wishes_of(plan, prefer, slots, look=look)
     sites = clinic_supply.current().sites
     kept = {start_of(spot.starts_at, sites[spot.site_id]) for spot in own}
-    everything = sorted({*free_starts(plan, slots, now=now, but=but), *kept})
+    everything = sorted({*free_starts(plan, slots, now=now, but=but, look=look), *kept})
     free = [s for s in everything if not prefer.barred(s)]
     series_visits = [visit_of(s, picked.get(s.number), free, sites, plan.site_id) for s in slots]
     series = optimiser.place(series_visits, wishes)
@@ -331,7 +344,47 @@ WINDOW_OVER = "Its window had passed."
 WINDOW_FULL = "Nothing in its window was free and went with the other visits."
 
 
-def best_offers(plan: Plan, number: int, *, now: datetime, most: int = 3) -> BestOffers:
+def best_offers_of(
+    wanted: Sequence[PlannedVisit], *, now: datetime, most: int = 3
+) -> list[BestOffers]:
+    """Return what `best_offers` does for each of these visits of signed plans, read all at once."""
+    if not wanted:
+        return []
+    until = max(max(v.latest, now) for v in wanted) + LATE_LOOK
+    look = _look_over([v.plan for v in wanted], now=now, until=until)
+    return [best_offers(v.plan, v.number, now=now, most=most, look=look) for v in wanted]
+
+
+def _look_over(plans: Sequence[Plan], *, now: datetime, until: datetime) -> Look:
+    ids, people = [plan.id for plan in plans], [plan.patient_id for plan in plans]
+    db.session.scalars(  # the visits and versions of all of them, into the session
+        select(Plan)
+        .where(Plan.id.in_(ids))
+        .options(selectinload(Plan.visits), selectinload(Plan.versions))
+    ).unique().all()
+    kept = db.session.scalars(select(PlanWishes).where(PlanWishes.plan_id.in_(ids)))
+    resources = {plan.patient.resource_id: plan.patient_id for plan in plans}
+    found = db.session.execute(
+        select(Lane.resource_id, func.min(Lane.id))
+        .where(Lane.resource_id.in_(resources))
+        .group_by(Lane.resource_id)
+    )
+    lanes = {resources[resource]: lane for resource, lane in found}
+    infusions: dict[int, list[Appointment]] = {}
+    for one in db.session.scalars(_infusions(people)).unique():
+        infusions.setdefault(one.patient_id, []).append(one)
+    sites = clinic_supply.current().sites
+    return Look(
+        offers.read_over(ServiceCode.INFUSION, sites, lanes.values(), now, until, now=now),
+        lanes,
+        {row.plan_id: Preferences.restored(row.wishes) for row in kept},
+        infusions,
+    )
+
+
+def best_offers(
+    plan: Plan, number: int, *, now: datetime, most: int = 3, look: Look | None = None
+) -> BestOffers:
     """Return the best three times for one visit: in its window, or soon after that is over or full.
 
     Only the visits that have a date are in its way.
@@ -339,7 +392,7 @@ def best_offers(plan: Plan, number: int, *, now: datetime, most: int = 3) -> Bes
     here = next(s for s in slots_of(plan, now=now) if s.number == number)
     why, reason = None, None
     if here.latest > now + NEARLY:
-        spots, reason = _spots_for(plan, here, now=now)
+        spots, reason = _spots_for(plan, here, now=now, look=look)
         if spots:
             return BestOffers(spots[:most], None, None)
         why = WINDOW_FULL
@@ -347,7 +400,7 @@ def best_offers(plan: Plan, number: int, *, now: datetime, most: int = 3) -> Bes
     late = replace(
         here, earliest=since, ideal=since, latest=since + LATE_LOOK, max_days=OPEN_END_DAYS
     )
-    spots, why_not = _spots_for(plan, late, now=now)
+    spots, why_not = _spots_for(plan, late, now=now, look=look)
     return BestOffers(spots[:most], why or WINDOW_OVER, reason or why_not)
 
 
@@ -365,14 +418,18 @@ def why_outside(visit: PlannedVisit, *, now: datetime) -> str | None:
 
 
 def _spots_for(
-    plan: Plan, here: Slot, *, now: datetime, but: Collection[int] = ()
+    plan: Plan,
+    here: Slot,
+    *,
+    now: datetime,
+    but: Collection[int] = (),
+    look: Look | None = None,
 ) -> tuple[tuple[Spot, ...], str | None]:
     """Return the best times of one visit beside those that are booked, or why there is none."""
     slots = slots_of(plan, now=now)
-    around = [
-        here if s.number == here.number else s for s in slots if s.booked or s.number == here.number
-    ]
-    rows = place(plan, around, preferences(plan), {}, now=now, but=but)
+    around = beside([here if s.number == here.number else s for s in slots], here.number)
+    prefer = look.wishes.get(plan.id, Preferences()) if look else preferences(plan)
+    rows = place(plan, around, prefer, {}, now=now, but=but, look=look)
     row = next(r for r in rows if r.number == here.number)
     return ((row.spot, *row.alternatives) if row.spot else ()), row.reason
 
@@ -437,6 +494,26 @@ def first_days(plan: Plan, shown: Preview, *, now: datetime) -> list[FirstDay]:
     ]
 
 
+def beside(slots: Sequence[Slot], number: int) -> list[Slot]:
+    """Return one visit and those that have a date; across what has none the days add up."""
+    found: list[Slot] = []
+    skipped: list[Slot] = []
+    for slot in slots:
+        skipped.append(slot)
+        if slot.booked is None and slot.number != number:
+            continue
+        found.append(
+            replace(
+                slot,
+                min_days=sum(s.min_days for s in skipped),
+                target_days=sum(s.target_days for s in skipped),
+                max_days=sum(s.max_days for s in skipped),
+            )
+        )
+        skipped = []
+    return found
+
+
 def _what_bars(slot: Slot, everything: Sequence[Start], prefer: Preferences) -> str | None:
     """Say which of the patient's own bounds leave no free time in a window, if they do."""
     inside = [s for s in everything if slot.earliest <= s.at < slot.latest]
@@ -484,7 +561,7 @@ def schedule(
         raise WrongPlanState("Only a plan that a clinician signed can be scheduled.")
     rows = {v.number: v for v in plan.visits if v.state is VisitState.TO_PLACE}
     pencilled = frozenset(_pencilled(plan, slots_of(plan, now=now), now=now).values())
-    _check(plan, rows, choices, now=now, may_be_close=override is not None, pencilled=pencilled)
+    excused = _check(plan, rows, choices, now=now, override=override, pencilled=pencilled)
     # What was pencilled in is booked now, or given back: one course has one set of dates.
     pencils.release(followups.find_for_infusion(plan.assessment.infusion_id), actor=actor, now=now)
     authority = (Authority.PLAN, f"plan-version:{signed_version(plan)}", None)
@@ -521,7 +598,8 @@ def schedule(
                 visits.link(
                     visit,
                     appointment,
-                    visits.check_window(visit, choice.starts_at, choice.outside_reason),
+                    visits.check_window(visit, choice.starts_at, choice.outside_reason)
+                    or excused.get(number),
                 )
             booked.append(visit)
         except (SlotTaken, NotOffered, PatientBusy, TooClose) as refusal:
@@ -546,9 +624,7 @@ def schedule(
 def fits(visit: PlannedVisit, choice: Choice) -> bool:
     """Say whether a date keeps a visit's window and its distance from the visits around it."""
     try:
-        _check(
-            visit.plan, {visit.number: visit}, {visit.number: choice}, now=None, may_be_close=False
-        )
+        _check(visit.plan, {visit.number: visit}, {visit.number: choice}, now=None)
     except NotSchedulable:
         return False
     return True
@@ -571,26 +647,33 @@ def _check(
     choices: Mapping[int, Choice],
     *,
     now: datetime | None,
-    may_be_close: bool,
+    override: Override | None = None,
     pencilled: Collection[Spot] = (),
-) -> None:
-    """Refuse, by visit, what no booking could make right: windows, spacing, and notice from now."""
+) -> dict[int, str]:
+    """Refuse, by visit, what no booking could make right: windows, spacing, and notice from now.
+
+    Returns:
+        The reasons that excuse a spacing, by visit. What was said of a date that stands already
+        excuses that one, and nothing that is put beside it.
+    """
     sites = clinic_supply.current().sites
     found, asks = _on_their_own(rows, choices, pencilled, now=now)
     days = _days_standing(plan)
     for number, choice in choices.items():
-        zone = sites[choice.site_id].zone
-        days[number] = (choice.starts_at.astimezone(zone).date(), choice.outside_reason)
-    ordered = sorted(days)
-    by_number = {v.number: v for v in plan.visits}
-    for first, second in pairwise(ordered):
-        between = [by_number[n] for n in range(first + 1, second + 1) if n in by_number]
-        gap = (days[second][0] - days[first][0]).days
-        least, most = sum(v.min_days for v in between), sum(v.max_days for v in between)
-        excused = may_be_close or days[first][1] or days[second][1]
-        if least <= gap <= most or excused or not {first, second} & choices.keys():
+        days[number] = choice.starts_at.astimezone(sites[choice.site_id].zone).date()
+    excused: dict[int, str] = {}
+    for first, second in pairwise(sorted(days)):
+        gap = (days[second] - days[first]).days
+        least, most = visits.apart(plan.visits, first, second)
+        if least <= gap <= most or not {first, second} & choices.keys():
             continue
         at = second if second in choices else first
+        own = {
+            n: why for n in (first, second) if n in choices and (why := choices[n].outside_reason)
+        }
+        if own or override is not None:
+            excused |= own or {at: override.reason.strip() if override else ""}
+            continue
         found.setdefault(
             at,
             f"Visits {first} and {second} would be {rules.plural(gap, 'day')} apart; "
@@ -598,6 +681,7 @@ def _check(
         )
     if found:
         raise NotSchedulable("Some dates do not fit the plan.", found, frozenset(asks))
+    return excused
 
 
 def _on_their_own(
@@ -653,9 +737,9 @@ def _usual(now: datetime) -> datetime:
     return now + clinic_supply.current().services[ServiceCode.INFUSION].notice
 
 
-def _days_standing(plan: Plan) -> dict[int, tuple[date, str | None]]:
+def _days_standing(plan: Plan) -> dict[int, date]:
     return {
-        v.number: (v.starts_at.astimezone(v.appointment.site.zone).date(), v.outside_reason)
+        v.number: v.starts_at.astimezone(v.appointment.site.zone).date()
         for v in plan.visits
         if v.starts_at is not None and v.appointment is not None
     }
@@ -695,17 +779,28 @@ def _review(plan: Plan, *, now: datetime) -> date | None:
     )
 
 
-def wishes_of(plan: Plan, prefer: Preferences, slots: Sequence[Slot]) -> Wishes:
+def wishes_of(
+    plan: Plan, prefer: Preferences, slots: Sequence[Slot], *, look: Look | None = None
+) -> Wishes:
     """Return what a series is placed by, after the infusion that came before its windows."""
     begins = min((s.booked.starts_at if s.booked else s.earliest for s in slots), default=None)
-    last = _infusion_before(plan, begins)
+    if look is None:
+        last = _infusion_before(plan, begins)
+    else:
+        own = {v.appointment_id for v in plan.visits}
+        others = (a for a in look.infusions.get(plan.patient_id, ()) if a.id not in own)
+        last = max(
+            (a for a in others if begins is None or a.starts_at < begins),
+            key=lambda a: a.starts_at,
+            default=None,
+        )
     sites = clinic_supply.current().sites
     start = start_of(last.starts_at, sites[last.site_id]) if last else None
     return Wishes(
         home_site_id=prefer.site_id or plan.site_id,
         minute=start.minute if start else 10 * 60,
         weekdays=prefer.weekdays,
-        min_hours=safety.least_hours(plan.patient),
+        min_hours=safety.least_hours_of(plan),
         before=start,
     )
 
@@ -715,22 +810,30 @@ def _infusion_before(plan: Plan, begins: datetime | None) -> Appointment | None:
     own = select(PlannedVisit.appointment_id).where(
         PlannedVisit.plan_id == plan.id, PlannedVisit.appointment_id.is_not(None)
     )
+    before = [Appointment.starts_at < begins] if begins is not None else []
     return db.session.scalar(
-        select(Appointment)
-        .where(
-            Appointment.patient_id == plan.patient_id,
-            Appointment.service_code.in_(safety.INFUSIONS),
-            Appointment.status.in_(LIVE),
-            Appointment.id.not_in(own),
-            *([Appointment.starts_at < begins] if begins is not None else []),
-        )
+        _infusions([plan.patient_id])
+        .where(Appointment.id.not_in(own), *before)
         .order_by(Appointment.starts_at.desc())
         .limit(1)
     )
 
 
+def _infusions(people: Collection[int]) -> Select[Appointment]:
+    return select(Appointment).where(
+        Appointment.patient_id.in_(people),
+        Appointment.service_code.in_(safety.INFUSIONS),
+        Appointment.status.in_(LIVE),
+    )
+
+
 def free_starts(
-    plan: Plan, slots: Sequence[Slot], *, now: datetime, but: Collection[int] = ()
+    plan: Plan,
+    slots: Sequence[Slot],
+    *,
+    now: datetime,
+    but: Collection[int] = (),
+    look: Look | None = None,
 ) -> list[Start]:
     """Return every start that is free over all windows at all sites, in one look."""
     wanted = [s for s in slots if s.booked is None]
@@ -748,9 +851,10 @@ def free_starts(
         until=until,
         now=now,
         audience=Audience.DESK,
-        patient_lane=lane_of(plan),
+        patient_lane=look.lanes.get(plan.patient_id) if look else lane_of(plan),
         but_appointment=tuple(but) or None,
         longer_minutes=max(longer(plan, {s.phase for s in wanted}, site_id) for site_id in sites),
+        taken=look.taken if look else None,
     )
     return [
         Start.on_wall(o.starts_at, o.site_id, sites[o.site_id].zone, free=o.free, of=o.of)

@@ -616,17 +616,25 @@ def _why_there(
     outside = visits.check_window(visit, starts_at, reason)
     site = clinic_supply.current().sites.get(site_id or appointment.site_id)
     on = starts_at.astimezone(site.zone if site else appointment.site.zone).date()
-    return _check_days(visit, on, reason) or outside
+    was = appointment.starts_at.astimezone(appointment.site.zone).date()
+    return outside or _check_days(visit, on, reason, was=was)
 
 
 def _check_days(
-    visit: PlannedVisit, on: date, reason: str | None, *, since: datetime | None = None
+    visit: PlannedVisit,
+    on: date,
+    reason: str | None,
+    *,
+    was: date | None = None,
+    since: datetime | None = None,
 ) -> str | None:
     """Return what to store as the reason of a day too near to, or far from, a neighbour's.
 
-    None when it is as planned, or the neighbour's own reason explains it.
+    None when it is as planned. What was so before for a reason, its own or the neighbour's, may
+    go on as long as it becomes no worse; a reason excuses what it was given for and no more.
 
     Args:
+        was: The day it is on now, when it is moved.
         since: It is put back as it was then: only neighbours changed since are in its way.
 
     Raises:
@@ -651,18 +659,23 @@ def _check_days(
     before = [r for r in placed if r.number < visit.number][-1:]
     after = [r for r in placed if r.number > visit.number][:1]
     sites = clinic_supply.current().sites
+    kept: str | None = None
     for other in (*before, *after):
         first, second = sorted((other.number, visit.number))
-        between = [r for r in rows if first < r.number <= second]
-        # A visit that was left out may have left its days behind, or taken them along.
-        least = sum(r.min_days for r in between if r.state is not VisitState.OMITTED)
-        most = sum(r.max_days for r in between)
+        least, most = visits.apart(rows, first, second)
         its_day = other.starts_at.astimezone(sites[other.site_id].zone).date()
-        gap = (on - its_day).days if other.number == first else (its_day - on).days
-        if least <= gap <= most or other.outside_reason:
+        gap, former = (
+            (day - its_day).days if other.number == first else (its_day - day).days
+            for day in (on, was or on)
+        )
+        if least <= gap <= most:
             continue
         if (reason or "").strip():
             return (reason or "").strip()
+        is_no_worse = former <= gap < least if gap < least else most < gap <= former
+        if was is not None and is_no_worse and (visit.outside_reason or other.outside_reason):
+            kept = visit.outside_reason
+            continue
         if since is not None and other.changed_at <= since:
             return PUT_BACK
         apart = (
@@ -675,7 +688,7 @@ def _check_days(
             "Say why it may be so.",
             field="reason",
         )
-    return None
+    return kept
 
 
 def _check_again(

@@ -1,8 +1,10 @@
 """A planned visit and the appointment that answers it."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from scheduler.booking.models import Appointment
 from scheduler.clinic import supply as clinic_supply
@@ -47,6 +49,19 @@ def check_window(visit: PlannedVisit, starts_at: datetime, reason: str | None) -
             field="reason",
         )
     return (reason or "").strip()
+
+
+def apart(
+    course: Iterable[PlannedVisit | Row[*tuple[Any, ...]]], first: int, second: int
+) -> tuple[int, int]:
+    """Return how many days two visits of a plan may lie apart, at least and at most.
+
+    One that was left out counts for nothing: the days it took were given to the one after it.
+    """
+    between = [
+        v for v in course if first < v.number <= second and v.state is not VisitState.OMITTED
+    ]
+    return sum(v.min_days for v in between), sum(v.max_days for v in between)
 
 
 def link(visit: PlannedVisit, appointment: Appointment, outside_reason: str | None) -> None:

@@ -57,7 +57,7 @@ class Want:
 
 def wants(patient: Patient, *, now: datetime) -> list[Want]:
     """Return what a patient could wait for: visits without a date, sooner times, a first call."""
-    names, sites = clinic_supply.current().services, clinic_supply.current().sites
+    names = clinic_supply.current().services
     found = []
     plan = safety.signed_plan(patient.id)
     for visit in plan.visits if plan else []:
@@ -70,7 +70,7 @@ def wants(patient: Patient, *, now: datetime) -> list[Want]:
                     visit.earliest,
                     visit.latest,
                     visit.latest,
-                    max(scheduling.longer(visit.plan, [visit.phase], site) for site in sites),
+                    _longer(visit),
                 )
             )
     for coming in book.upcoming(patient.id, now=now):
@@ -157,6 +157,50 @@ def still_wanted(entry: WaitlistEntry, *, now: datetime) -> str | None:
     if entry.topic is not None:
         return _why_no_visit(_visit_of(entry))
     return _why_not_new(entry)
+
+
+def lags(entry: WaitlistEntry) -> bool:
+    """Say whether a planned visit was changed since somebody began to wait for it."""
+    stands = entry.since, entry.until, entry.needed_by, entry.longer_minutes
+    return _as_it_is(entry) != stands
+
+
+def catch_up(entry_id: int, *, actor: str, now: datetime) -> None:
+    """Let a wish follow its planned visit: the window it has now, and how long it takes now."""
+    entry = waitlist.lock(entry_id)
+    if entry.closed_at is None and lags(entry):
+        since, until, needed_by, longer_minutes = _as_it_is(entry)
+        waitlist.revise(
+            entry,
+            since=since,
+            until=until,
+            needed_by=needed_by,
+            longer_minutes=longer_minutes,
+            actor=actor,
+            now=now,
+        )
+
+
+def _as_it_is(entry: WaitlistEntry) -> tuple[datetime, datetime, datetime | None, int]:
+    """Return from when until when a wish may come true, by when it must, and how long it is."""
+    visit, since, until = _visit_of(entry), entry.since, entry.until
+    if visit is None:
+        return since, until, entry.needed_by, entry.longer_minutes
+    own = book.by_topic(entry.topic or "")
+    if own is not None:
+        return since, until, visit.latest, own.longer_minutes
+    if entry.needed_by != visit.latest:
+        was_whole = until == entry.needed_by
+        since, until = max(since, visit.earliest), min(until, visit.latest)
+        if was_whole or until <= since:  # nothing of what they said is left to be kept to
+            since, until = visit.earliest, visit.latest
+    return since, until, visit.latest, _longer(visit)
+
+
+def _longer(visit: PlannedVisit) -> int:
+    """Return how much longer than usual a visit takes, at the site where that is most."""
+    sites = clinic_supply.current().sites
+    return max(scheduling.longer(visit.plan, [visit.phase], site) for site in sites)
 
 
 def _why_no_visit(visit: PlannedVisit | None) -> str | None:

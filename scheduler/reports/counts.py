@@ -6,7 +6,18 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, false, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+)
 
 from scheduler.booking import withdrawal
 from scheduler.booking.models import Appointment, Status
@@ -20,7 +31,8 @@ from scheduler.messaging.models import InboundText, Message
 from scheduler.messaging.queries import is_stuck
 from scheduler.patients.models import Patient, Standing
 from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, PlanState, VisitState
-from scheduler.reports import unreached
+from scheduler.plans.queries import alive, has_visits_ahead
+from scheduler.reports import drifting, unreached
 from scheduler.tasks.models import Task
 from scheduler.treatment import clearance
 from scheduler.waitlist.models import WaitlistEntry
@@ -53,11 +65,14 @@ def waiting(*, now: datetime) -> Waiting:
     """
     sites = clinic_supply.current().sites
     question, moments = _question(tuple(sites))
-    told = moments["now"].told(now) | moments["midnight"].told(unreached.midnight_before(now))
+    told: dict[str, Any] = moments["now"].told(now) | moments["midnight"].told(
+        unreached.midnight_before(now)
+    )
     for site in sites.values():
         today = day_span(now.astimezone(site.zone).date(), site.zone)
         told |= moments[f"from_{site.id}"].told(today.start)
         told |= moments[f"until_{site.id}"].told(today.end)
+        told[f"today_{site.id}"] = now.astimezone(site.zone).date()
     found = db.session.execute(question, told).one()
     return Waiting(
         to_call=found.to_call,
@@ -70,7 +85,7 @@ def waiting(*, now: datetime) -> Waiting:
         chats=found.chats,
         drafts=found.drafts,
         to_place=found.to_place,
-        falling=found.falling,
+        falling=found.falling + found.reviews + found.stale_drafts + found.late_chats,
         waitlist=found.waitlist,
     )
 
@@ -97,9 +112,17 @@ def _question(site_ids: tuple[int, ...]) -> tuple[Select[Any], dict[str, Moment]
         .label("inbox"),
         _count(Patient, Patient.standing == Standing.ENQUIRER).label("enquirers"),
         _chats(now=now).label("chats"),
-        _count(Plan, Plan.state == PlanState.DRAFT).label("drafts"),
+        _count(Plan, Plan.state == PlanState.DRAFT, Plan.patient_id.in_(alive())).label("drafts"),
         _to_place().label("to_place"),
         _falling(now=now).label("falling"),
+        _reviews(site_ids).label("reviews"),
+        _count(
+            Plan,
+            Plan.state == PlanState.DRAFT,
+            Plan.patient_id.in_(alive()),
+            Plan.changed_at <= now - drifting.DRAFT_MAY_WAIT,
+        ).label("stale_drafts"),
+        _chats(FollowUp.due_until <= now, now=now).label("late_chats"),
         _count(WaitlistEntry, WaitlistEntry.closed_at.is_(None), WaitlistEntry.until > now).label(
             "waitlist"
         ),
@@ -115,7 +138,7 @@ def _open_tasks(*wanted: ColumnElement[bool]) -> ScalarSelect[int]:
     return _count(Task, Task.closed_at.is_(None), *wanted)
 
 
-def _chats(*, now: datetime) -> ScalarSelect[int]:
+def _chats(*wanted: ColumnElement[bool], now: datetime) -> ScalarSelect[int]:
     """Count the chats of plans.queries.chats_due, without reading them."""
     return (
         select(func.count())
@@ -123,6 +146,8 @@ def _chats(*, now: datetime) -> ScalarSelect[int]:
         .join(Appointment, FollowUp.infusion_id == Appointment.id)
         .where(
             FollowUp.closed_at.is_(None),
+            FollowUp.patient_id.in_(alive()),
+            *wanted,
             or_(
                 Appointment.status == Status.FULFILLED,
                 and_(
@@ -140,7 +165,11 @@ def _to_place() -> ScalarSelect[int]:
         select(func.count())
         .select_from(PlannedVisit)
         .join(Plan, PlannedVisit.plan_id == Plan.id)
-        .where(Plan.state.in_(SIGNED), PlannedVisit.state == VisitState.TO_PLACE)
+        .where(
+            Plan.state.in_(SIGNED),
+            PlannedVisit.state == VisitState.TO_PLACE,
+            Plan.patient_id.in_(alive()),
+        )
         .scalar_subquery()
     )
 
@@ -152,6 +181,7 @@ def _falling(*, now: datetime) -> ScalarSelect[int]:
         .join(Plan, PlannedVisit.plan_id == Plan.id)
         .where(
             Plan.state.in_(SIGNED),
+            Plan.patient_id.in_(alive()),
             PlannedVisit.state.in_((VisitState.TO_PLACE, VisitState.BOOKED)),
         )
         .group_by(PlannedVisit.plan_id)
@@ -175,6 +205,21 @@ def _falling(*, now: datetime) -> ScalarSelect[int]:
             )
         )
         .scalar_subquery()
+    )
+
+
+def _reviews(site_ids: Collection[int]) -> ScalarSelect[int]:
+    """Count the running plans with nothing ahead whose review is due, on the day at their site."""
+    today = (
+        and_(Plan.site_id == n, Plan.review_on <= bindparam(f"today_{n}", type_=Date()))
+        for n in site_ids
+    )
+    return _count(
+        Plan,
+        Plan.state.in_(SIGNED),
+        or_(false(), *today),
+        ~has_visits_ahead(),
+        Plan.patient_id.in_(alive()),
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import selectinload
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core.db import db
 from scheduler.core.timespan import instant
-from scheduler.patients.models import Patient, Standing
+from scheduler.patients.models import Patient
 from scheduler.plans import queries as plans
 from scheduler.plans import scheduling
 from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, VisitState
@@ -55,12 +55,12 @@ def drifting(*, now: datetime, book_too: bool = True) -> list[Drifting]:
     found.sort(key=lambda d: (d.presses_at, d.patient.id))
     if not book_too:
         return found
-    for n, one in enumerate(found):
-        if one.visit is None or one.plan is None or one.visit.state is not VisitState.TO_PLACE:
-            continue
-        best = scheduling.best_offers(one.plan, one.visit.number, now=now)
-        found[n] = replace(one, best=best)
-    return found
+    to_place = [
+        d.visit for d in found if d.visit is not None and d.visit.state is VisitState.TO_PLACE
+    ]
+    best = scheduling.best_offers_of(to_place, now=now)
+    known = {visit.id: offers for visit, offers in zip(to_place, best, strict=True)}
+    return [replace(d, best=known.get(d.visit.id)) if d.visit else d for d in found]
 
 
 def _visits(*, now: datetime) -> list[Drifting]:
@@ -79,12 +79,8 @@ def _reviews(*, now: datetime) -> list[Drifting]:
         .where(
             Plan.state.in_(SIGNED),
             Plan.review_on.is_not(None),
-            ~select(PlannedVisit.id)
-            .where(
-                PlannedVisit.plan_id == Plan.id,
-                PlannedVisit.state.in_((VisitState.TO_PLACE, VisitState.BOOKED)),
-            )
-            .exists(),
+            ~plans.has_visits_ahead(),
+            Plan.patient_id.in_(plans.alive()),
         )
         .options(selectinload(Plan.visits))
     )
@@ -93,8 +89,7 @@ def _reviews(*, now: datetime) -> list[Drifting]:
         assert plan.review_on is not None
         zone = clinic_supply.current().sites[plan.site_id].zone
         due = instant(plan.review_on, time(0), zone)
-        is_gone = plan.patient.is_deceased or plan.patient.standing is Standing.MERGED
-        if due <= now and not is_gone:
+        if due <= now:
             why = "All visits are held, and the review is due."
             found.append(Drifting(Kind.REVIEW, plan.patient, why, due, due, plan=plan))
     return found

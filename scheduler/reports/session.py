@@ -53,6 +53,7 @@ def record(appointment: Appointment) -> list[Entry]:
     names = accounts.actor_names(
         {e.recorded_by for e in written}
         | {f"staff:{e.signed_by_id}" for e in written if e.signed_by_id}
+        | {f"staff:{e.data['staff']}" for e in written if "staff" in e.data}
     )
     threads: dict[int, list[SessionEvent]] = {}
     for event in written:
@@ -153,8 +154,9 @@ _SAY: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
 
 
 def _version(event: SessionEvent, names: Mapping[str, str]) -> Version:
+    named = names.get(f"staff:{event.data['staff']}") if "staff" in event.data else None
     return Version(
-        words=words(event.kind, event.data),
+        words=words(event.kind, event.data) + (f": {named}" if named else ""),
         note=event.note,
         at=event.at,
         who=names.get(event.recorded_by) or who(event.recorded_by),

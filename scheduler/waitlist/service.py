@@ -74,6 +74,32 @@ def add(
     return entry
 
 
+def revise(
+    entry: WaitlistEntry,
+    *,
+    since: datetime,
+    until: datetime,
+    needed_by: datetime | None,
+    longer_minutes: int,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Let a wish, locked before, follow what it is about: when that may be, and how long it is."""
+    entry.since, entry.until, entry.needed_by = since, until, needed_by
+    entry.longer_minutes = longer_minutes
+    audit.record(
+        "waitlist.revised",
+        f"waitlist:{entry.id}",
+        actor=actor,
+        now=now,
+        patient_id=entry.patient_id,
+        since=since.isoformat(),
+        until=until.isoformat(),
+        longer_minutes=longer_minutes,
+    )
+    db.session.flush()
+
+
 def close(entry: WaitlistEntry, outcome: str, *, actor: str, now: datetime) -> None:
     """Take a wish off the list, saying what came of it; what is offered is taken back first."""
     entry.closed_at = now

@@ -1,6 +1,7 @@
 """From a cleared patient to six booked visits: the verbs of the course, on both databases."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -34,6 +35,7 @@ from scheduler.plans.models import Plan, PlannedVisit, PlanState, VisitState
 from scheduler.plans.protocol import Act, Phase
 from scheduler.plans.queries import ChatStanding
 from scheduler.plans.scheduling import Choice, Preferences
+from scheduler.reports.drifting import Drifting, drifting
 from scheduler.tasks import queries as tasks
 from scheduler.treatment import clearance
 from scheduler.treatment.chair import Override
@@ -763,11 +765,11 @@ def test_a_visit_nearer_to_its_neighbour_than_planned_asks_for_a_reason(
         plan = course.scheduled(june(), where)
         _, second, third, _, fifth, sixth = plan.visits
 
-        def move(visit: PlannedVisit, day: int, reason: str | None = None) -> None:
+        def move(visit: PlannedVisit, day: int, reason: str | None = None, hour: int = 10) -> None:
             own = visit.appointment
             assert own is not None
             plans.move(
-                own, starts_at=at(day), version=own.version, actor="staff:4", now=at(10, 10),
+                own, starts_at=at(day, hour), version=own.version, actor="staff:4", now=at(10, 10),
                 reason=reason,
             )  # fmt: skip
 
@@ -777,6 +779,31 @@ def test_a_visit_nearer_to_its_neighbour_than_planned_asks_for_a_reason(
         assert fifth.starts_at == at(24)
         move(fifth, 23, "Away on the 24th.")
         assert (fifth.starts_at, fifth.outside_reason) == (at(23), "Away on the 24th.")
+
+        # What was said of the fifth excuses what it was said of, and nothing that is worse.
+        move(fifth, 23, hour=14)
+        move(sixth, 29, hour=14)
+        assert (fifth.outside_reason, sixth.outside_reason) == ("Away on the 24th.", None)
+        move(sixth, 28)
+        with pytest.raises(OutsideWindow, match="Visits 5 and 6 would be 6 days apart; 2 to 5"):
+            move(sixth, 29)
+        own = sixth.appointment
+        assert own is not None
+        plans.cancel(own, actor="staff:4", now=at(10, 9, 50))
+        far = Choice(where.woburn, at(29))
+        assert not scheduling.fits(sixth, far)
+
+        def book(choice: Choice) -> None:
+            scheduling.schedule(
+                plan, {6: choice}, keep_rest=False, version=plan.version, actor="staff:4",
+                now=at(10, 9, 50),
+            )  # fmt: skip
+
+        with pytest.raises(NotSchedulable):
+            book(far)
+        book(replace(far, outside_reason="Back on the 29th."))
+        assert (sixth.starts_at, sixth.outside_reason) == (at(29), "Back on the 29th.")
+        assert not sixth.is_outside
 
         # What was called off comes back only while it goes with the dates around it.
         own = second.appointment
@@ -822,6 +849,54 @@ def test_a_cancelled_visit_is_to_place_and_the_plan_falls_off(
 
         assert queries.falling_off(now=at(11)) == []
         assert visit.appointment_id == appointment.id
+
+
+def test_of_visits_without_a_date_each_finds_its_place_and_all_are_read_at_once(
+    keep: Keep, where: course.Clinic
+) -> None:
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    def look() -> list[Drifting]:
+        db.session.flush()
+        db.session.expunge_all()
+        asked.clear()
+        sa.event.listen(db.engine, "before_cursor_execute", note)
+        try:
+            return drifting(now=at(10, 10))
+        finally:
+            sa.event.remove(db.engine, "before_cursor_execute", note)
+
+    with keep():
+        plan = course.scheduled(june(), where)
+        for visit in plan.visits[1:4]:
+            assert visit.appointment is not None
+            plans.cancel(visit.appointment, actor="staff:4", now=at(10, 9))
+        # The fifth stands, and three more go before it: the second has all its days.
+        best = scheduling.best_offers(plan, 2, now=at(10, 9))
+        assert not best.is_outside
+        assert best.spots[0].starts_at == at(15)
+
+        first = plan.visits[0].appointment
+        assert first is not None
+        plans.cancel(first, actor="staff:4", now=at(10, 9))
+        assert len(look()) == 1
+        alone = len(asked)
+        for name, hour in (("Ada", 12), ("Bo", 14)):
+            other = make.patient(name, mobile=None, email=None)
+            infusion = course.first_infusion(other, where, at(4, hour)).infusion
+            course.infuse(infusion, where)
+            draft = course.chat(infusion, now=at(9, 9)).plan
+            assert draft is not None
+            approval.approve(draft, person(where.doctor), version=draft.version, now=at(10, 9))
+        found = look()
+        assert len(asked) == alone
+        assert len(found) == 3
+        for one in found:
+            assert one.plan is not None
+            assert one.best == scheduling.best_offers(one.plan, 1, now=at(10, 10))
 
 
 def test_a_missed_visit_is_to_place_again(keep: Keep, where: course.Clinic) -> None:

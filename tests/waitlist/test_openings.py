@@ -18,10 +18,12 @@ from scheduler.messaging.models import Message
 from scheduler.messaging.outbox import Outgoing
 from scheduler.messaging.states import State
 from scheduler.patients.models import Patient
+from scheduler.plans import changes, waiting
 from scheduler.plans import service as plans
-from scheduler.plans import waiting
+from scheduler.plans.acts import Ask
 from scheduler.plans.errors import SeriesTaken
-from scheduler.plans.models import PlannedVisit, VisitState
+from scheduler.plans.models import ChangeAct, PlannedVisit, VisitState
+from scheduler.plans.scheduling import Choice
 from scheduler.waitlist import notices, offers
 from scheduler.waitlist import service as waitlist
 from scheduler.waitlist.models import OfferState, WaitlistEntry, WaitlistOffer
@@ -260,6 +262,31 @@ def test_a_visit_of_a_plan_is_offered_only_where_window_spacing_and_series_allow
             now=now,
         )
         assert (entry.since, entry.until) == (visit.earliest, visit.latest)
+        assert (entry.longer_minutes, waiting.lags(entry)) == (0, False)
+        # The visit is put off, and infusions take longer now: the wish follows it.
+        later = Ask(ChangeAct.DEFER, visit=2, to=course.at(17).date())
+        shown = changes.preview(plan, later, now=now)
+        changes.apply(
+            plan,
+            later,
+            {
+                r.number: Choice(r.row.spot.site_id, r.row.spot.starts_at)
+                for r in shown.rows
+                if r.row and r.row.spot and r.number != 2
+            },
+            reason="Away.",
+            keep_rest=False,
+            version=plan.version,
+            actor="staff:4",
+            now=now,
+        )
+        for site in db.session.scalars(select(Site)):
+            clinic.choose(site, "infusion_minutes", 60, actor="operator", now=now)
+        assert waiting.lags(entry)
+        waiting.catch_up(entry.id, actor="worker", now=now)
+        assert (entry.since, entry.until) == (visit.earliest, visit.latest)
+        assert (entry.needed_by, entry.longer_minutes) == (visit.latest, 20)
+        assert not waiting.lags(entry)
         around = [v.starts_at for v in plan.visits if v.starts_at is not None]
         found = offers.fitting(entry, waiting.allowed, now=now, most=500)
         assert found
@@ -274,6 +301,7 @@ def test_a_visit_of_a_plan_is_offered_only_where_window_spacing_and_series_allow
         booked = waiting.accept_offer(made.id, actor="staff:4", now=now)
         answered = db.session.get_one(PlannedVisit, visit.id)
         assert (answered.appointment_id, answered.state) == (booked.id, VisitState.BOOKED)
+        assert booked.longer_minutes == 20
         assert booked.authority_ref is not None
         assert booked.authority_ref.startswith("plan-version:")
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 TRACK = 150  # units wide
 LEFT, RIGHT, TOP, BOTTOM = 30, 440, 12, 112
 MOST_MONTHS = 6
-APART = 10  # marks nearer than this are one label
+APART = 70  # as wide as the label of a day; what is nearer goes without
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,20 @@ def curve(
 
     days: list[tuple[float, datetime]] = []
     for moment, _, _ in ordered:
-        x = across(moment)
+        x = _label(across(moment))
         same_day = days and (days[-1][1].astimezone(zone).date() == moment.astimezone(zone).date())
-        if not same_day and (not days or x - days[-1][0] > 6 * APART):
-            days.append((min(max(x, LEFT + 20), RIGHT - 24), moment))
+        if not same_day and (not days or x - days[-1][0] > APART):
+            days.append((x, moment))
     return Curve(
         [Mark(across(m), up(s), words) for m, s, words in ordered],
         [across(v) for v in visits],
         days,
     )
+
+
+def _label(x: float) -> float:
+    """Return where the middle of a day's label is, so that all of it is on the drawing."""
+    return min(max(x, LEFT + 20), RIGHT - 24)
 
 
 @dataclass(frozen=True)
@@ -229,9 +234,9 @@ def _over(
 
     days: list[tuple[float, datetime]] = []
     for moment in sorted(moments):
-        x = across(moment)
-        if not days or x - days[-1][0] > 6 * APART:
-            days.append((min(max(x, LEFT + 20), RIGHT - 24), moment))
+        x = _label(across(moment))
+        if not days or x - days[-1][0] > APART:
+            days.append((x, moment))
     return Curve(
         [
             Mark(across(m), round(BOTTOM - s / 10 * (BOTTOM - TOP), 1), words)

@@ -41,6 +41,14 @@ def fields(page: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if name != "csrf_token"}
 
 
+def pressing(page: str) -> int:
+    """How many are falling off, as the number beside the list says; the list has as many."""
+    said = re.search(r'Falling off <span class="count presses">(\d+)<', page)
+    assert said
+    assert int(said[1]) == page.count('class="drifting"')
+    return int(said[1])
+
+
 def test_a_visit_is_put_off_after_a_look_at_what_moves(
     plan: str, signed_in: SignIn, keep: Keep
 ) -> None:
@@ -198,6 +206,7 @@ def test_who_drifts_tops_the_list_with_three_times_one_of_which_is_booked_at_onc
     page = client.get(path).text
     assert "It was called off." in page
     assert "since Fri, Mar 13" in page
+    assert pressing(page) == 1
     offers = re.findall(r'name="first" value="(2@[^"]+)"', page)
     assert len(offers) == 3
 
@@ -226,7 +235,7 @@ def test_who_drifts_tops_the_list_with_three_times_one_of_which_is_booked_at_onc
     clock.set(course.at(25, 9))
     client = signed_in()
     page = client.get(path).text
-    assert "Its window is full" in page
+    assert "Nothing in its window can be had" in page
     found = re.search(r'name="version" value="(\d+)".*?name="first" value="(6@[^"]+)"', page, re.S)
     assert found
     done = post(client, f"{path}/{plan}", path, version=found[1], first=found[2])
@@ -236,9 +245,16 @@ def test_who_drifts_tops_the_list_with_three_times_one_of_which_is_booked_at_onc
         assert row.visits[5].outside_reason == scheduling.WINDOW_FULL
         assert row.visits[5].appointment is not None
         course.infuse(row.visits[5].appointment, staff, score=5)
-    # Its review, once it is due and nothing is ahead, is on the same list.
+        course.draft(make.patient("Ben", mobile=None, email=None), staff)
+    # Its review, once it is due and nothing is ahead, is on the same list; so is a draft.
     clock.set(course.at(60, 9))
-    assert "the review is due" in signed_in(Role.NURSE).get(path).text
+    page = signed_in(Role.NURSE).get(path).text
+    assert "the review is due" in page
+    assert "The plan is not signed yet" in page
+    assert pressing(page) == 2
+    with keep():
+        db.session.query(Plan).filter_by(public_id=plan).one().patient.is_deceased = True
+    assert pressing(signed_in(Role.NURSE).get(path).text) == 1
 
 
 def test_scores_are_for_clinical_staff_and_a_report_of_relief_is_judged_kindly(
