@@ -197,10 +197,10 @@ def alternatives(
     k = next(i for i, v in enumerate(visits) if v.number == number)
     now = chosen.pop(k, None)
     cost_at = _cost_at(visits, wishes, chosen, k)
+    costs = ((cost_at(start), start) for start in visits[k].starts if start != now)
     ranked = sorted(
-        (cost, start)
-        for start in visits[k].starts
-        if start != now and (cost := cost_at(start)) is not None
+        ((cost, start) for cost, start in costs if cost is not None),
+        key=lambda one: (one[0], one[1].at, one[1].site_id),
     )
     found: list[Start] = []
     taken = {(now.day, now.site_id)} if now else set()
@@ -294,16 +294,16 @@ def _enter(
     if any(v.is_fixed for v in skipped) or (skipped and not may_skip):
         return
     visit = visits[k]
+    least = sum(v.min_days for v in visits[: k + 1])
     for group in groups:
         for index, start in enumerate(group.starts):
-            if not visit.is_fixed and not _after_the_one_before(visits, k, start, wishes):
+            if not visit.is_fixed and not _after_the_one_before(least, start, wishes):
                 continue
             usual = abs(start.minute - wishes.minute)
             group.cost[index] = LEFT_OUT * len(skipped) + usual
 
 
-def _after_the_one_before(visits: Sequence[Visit], k: int, start: Start, wishes: Wishes) -> bool:
-    least = sum(v.min_days for v in visits[: k + 1])
+def _after_the_one_before(least: int, start: Start, wishes: Wishes) -> bool:
     return wishes.before is None or allowed(
         wishes.before, start, min_days=least, max_days=None, min_hours=wishes.min_hours
     )
@@ -396,36 +396,41 @@ def _best_before(
     """
     found: dict[int, tuple[int, int]] = {}
     low, high = gaps
+    looks = [(days, known, 0)]
+    if target % 7 == 0:  # whole weeks cost nothing more: those days by themselves
+        weeks: list[tuple[list[int], list[tuple[int, int, int]]]] = [([], []) for _ in range(7)]
+        for day in days:
+            weeks[day % 7][0].append(day)
+        for one in known:
+            weeks[one[0] % 7][1].append(one)
+        looks = [(days, known, WEEKDAY), *((asked, among, 0) for asked, among in weeks)]
     for least, most, slope in ((max(low, target), high, -UNEVEN), (low, min(high, target), UNEVEN)):
-        level = [(day, cost + slope * day, number) for day, cost, number in known]
-        looks = [(days, level, WEEKDAY if target % 7 == 0 else 0)]
-        if target % 7 == 0:
-            looks += [
-                ([d for d in days if d % 7 == r], [x for x in level if x[0] % 7 == r], 0)
-                for r in range(7)
-            ]
         for asked, among, more in looks:
-            for day, cost, number in _least_within(asked, among, least, most):
-                one = (cost - slope * (day - target) + more, number)
-                if day not in found or one < found[day]:
-                    found[day] = one
+            for day, cost, number in _least_within(asked, among, (least, most), slope):
+                best = (cost - slope * (day - target) + more, number)
+                if day not in found or best < found[day]:
+                    found[day] = best
     return found
 
 
 def _least_within(
-    days: Sequence[int], known: Sequence[tuple[int, int, int]], least: int, most: int
+    days: Sequence[int], known: Sequence[tuple[int, int, int]], gaps: tuple[int, int], slope: int
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield, for each day, it with the least cost, and its number, of `least` to `most` before."""
+    """Yield, for each day, it with the least cost and its number, of those so many days before.
+
+    The cost of one counts `slope` for each day of its date.
+    """
     window: deque[tuple[int, int, int]] = deque()  # cost, number, day: rising, the best first
-    entering = iter(known)
-    following = next(entering, None)
+    entering, size = 0, len(known)
+    least, most = gaps
     for day in days:
-        while following is not None and following[0] <= day - least:
-            since, cost, number = following
-            while window and window[-1][:2] > (cost, number):
+        while entering < size and known[entering][0] <= day - least:
+            since, cost, number = known[entering]
+            entering += 1
+            cost += slope * since
+            while window and window[-1][0] > cost:  # of equals, the first stays the best
                 window.pop()
             window.append((cost, number, since))
-            following = next(entering, None)
         while window and window[0][2] < day - most:
             window.popleft()
         if window:
@@ -508,7 +513,8 @@ def _may_follow(
     """Return whether a start of visit k keeps the spacing to the one placed before it."""
     before, _ = _neighbours(chosen, k)
     if before is None:
-        return lambda start: _after_the_one_before(visits, k, start, wishes)
+        since = sum(v.min_days for v in visits[: k + 1])
+        return lambda start: _after_the_one_before(since, start, wishes)
     least, _, most = _pace(visits[before + 1 : k + 1])
     there, hours = chosen[before], wishes.min_hours
     return lambda start: allowed(there, start, min_days=least, max_days=most, min_hours=hours)

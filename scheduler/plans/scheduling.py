@@ -1,9 +1,11 @@
 """All visits of a plan at once: a preview of the best dates, then one act that books them."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -57,6 +59,8 @@ NOON = 12 * 60
 #: Nothing bounds how late a visit is when its window is over.
 OPEN_END_DAYS = 365
 PARTS = ("morning", "afternoon")
+#: How starts are sorted, and looked up among those that are.
+MOMENT, IN_ORDER = attrgetter("at"), attrgetter("at", "site_id")
 
 
 @dataclass(frozen=True)
@@ -295,7 +299,9 @@ def place(
     wishes = wishes_of(plan, prefer, slots, look=look)
     sites = clinic_supply.current().sites
     kept = {start_of(spot.starts_at, sites[spot.site_id]) for spot in own}
-    everything = sorted({*free_starts(plan, slots, now=now, but=but, look=look), *kept})
+    everything = free_starts(plan, slots, now=now, but=but, look=look)
+    if kept:
+        everything = sorted({*everything, *kept}, key=IN_ORDER)
     free = [s for s in everything if not prefer.barred(s)]
     series_visits = [visit_of(s, picked.get(s.number), free, sites, plan.site_id) for s in slots]
     series = optimiser.place(series_visits, wishes)
@@ -305,10 +311,10 @@ def place(
         start = placement.start
         others: Sequence[Start] = ()
         if slot.booked is None:
-            here = [
-                visit_of(slot, None, free, sites, plan.site_id) if v is visit else v
-                for v in series_visits
-            ]
+            here = series_visits
+            if slot.number in picked:
+                anew = visit_of(slot, None, free, sites, plan.site_id)
+                here = [anew if v is visit else v for v in series_visits]
             others = optimiser.alternatives(here, wishes, series, slot.number)
         why = placement.reason
         if why and not visit.starts:
@@ -933,7 +939,8 @@ def visit_of(
     elif choice is not None:
         starts = (start_of(choice.starts_at, sites[choice.site_id]),)
     else:
-        starts = tuple(s for s in free if slot.earliest <= s.at < slot.latest)
+        first, end = (bisect_left(free, at, key=MOMENT) for at in (slot.earliest, slot.latest))
+        starts = tuple(free[first:end])
         if stands is not None:
             starts = (stands, *(s for s in starts if s != stands))
     return Visit(
