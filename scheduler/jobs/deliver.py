@@ -5,7 +5,9 @@ No transaction is open while the provider is called.
 
 import logging
 import random
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,8 +26,10 @@ log = logging.getLogger(__name__)
 class Pace:
     """No more than so many texts a second, as carriers ask; 0 is as fast as it goes.
 
-    Counted from the beginning of one text to that of the next, however long each takes, and
-    without catching up: after a pause the next ones keep their distance as well.
+    Counted where they arrive: a text is there at some moment between its beginning and its answer.
+    So each begins at least its share of a second after the one before it, and a whole second after
+    as many texts ago as a second may hold was *answered*. However long each call takes, and however
+    many are under way, no stretch of a second sees one more. After a pause nothing is caught up.
     """
 
     per_second: float
@@ -33,13 +37,37 @@ class Pace:
     clock: Callable[[], float] = time.monotonic
     _next: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Begin with every place of a second free."""
+        self._turn = threading.Lock()
+        places = max(1, int(self.per_second))
+        self._filled_s = places / self.per_second if self.per_second else 0.0
+        self._free_at = deque([0.0] * places)  # of each place that no call holds, the soonest first
+
     def keep(self) -> bool:
-        """Wait until the next text may go; False when told to stop before that."""
-        while self.per_second and (ahead := self._next - self.clock()) > 0:
-            if self.wait(ahead):
-                return False
-        self._next = self.clock() + (1 / self.per_second if self.per_second else 0)
+        """Wait until the next text may go; False when told to stop before that.
+
+        Whoever is told True must say `answered` when its call is over, however it ended.
+        """
+        if not self.per_second:
+            return True
+        share = 1 / self.per_second
+        with self._turn:
+            while (ahead := self._ahead(share)) > 0:
+                if self.wait(ahead):
+                    return False
+            self._free_at.popleft()
+            self._next = self.clock() + share
         return True
+
+    def answered(self) -> None:
+        """Say that a call is over: its place in the second is free again when the second is."""
+        self._free_at.append(self.clock() + self._filled_s)
+
+    def _ahead(self, share: float) -> float:
+        """Return how long to wait: with each place held by a call, a while before another look."""
+        now = self.clock()
+        return max(self._next, self._free_at[0] if self._free_at else now + share) - now
 
 
 @dataclass
@@ -58,14 +86,16 @@ class Delivery:
 
 
 def run(delivery: Delivery) -> int:
-    """Send every due message; return how many the providers took."""
+    """Send every due message; return how many the providers took.
+
+    May run several times at once, in threads as in workers: a message is whose claim it is.
+    """
     taken = 0
     while not delivery.is_stopping():
         now = delivery.clock()
-        channels = _open_channels(delivery)
-        due = queries.is_due(now=now, channels=channels)
+        channels = queries.channels_due(delivery.inbound_url, now=now)
         let_go()
-        if not due:
+        if not channels:
             return taken
         with transaction():
             outgoing = outbox.claim_next(
@@ -80,25 +110,32 @@ def run(delivery: Delivery) -> int:
     return taken
 
 
-def _open_channels(delivery: Delivery) -> tuple[Channel, ...]:
-    blocked = queries.sending_is_blocked(delivery.inbound_url)
-    return (Channel.EMAIL,) if blocked else tuple(Channel)
-
-
 def _send(delivery: Delivery, outgoing: Outgoing) -> bool:
-    is_text = outgoing.channel is Channel.SMS
-    if is_text and not delivery.pace.keep():
+    if outgoing.channel is not Channel.SMS:
+        outcome = _call(delivery, outgoing)
+    elif delivery.pace.keep():
+        try:
+            outcome = _call(delivery, outgoing)
+        finally:
+            delivery.pace.answered()
+    else:
         with transaction():
             outbox.give_back(outgoing)
         return False
-    with transaction():
-        ours = outbox.begin_sending(outgoing, now=delivery.clock())
-    if not ours:
+    if outcome is None:
         return False
-    outcome = delivery.senders[outgoing.channel].send(outgoing, now=delivery.clock())
     with transaction():
         note(delivery, outgoing, outcome)
     return isinstance(outcome, Taken)
+
+
+def _call(delivery: Delivery, outgoing: Outgoing) -> Outcome | None:
+    """Hand it to its provider; None when it is no longer ours to send."""
+    with transaction():
+        ours = outbox.begin_sending(outgoing, now=delivery.clock())
+    if not ours:
+        return None
+    return delivery.senders[outgoing.channel].send(outgoing, now=delivery.clock())
 
 
 def note(delivery: Delivery, outgoing: Outgoing, outcome: Outcome) -> None:

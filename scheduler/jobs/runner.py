@@ -65,6 +65,10 @@ class _Busy(logging.Filter):
 
 logging.getLogger("apscheduler.scheduler").addFilter(_Busy())
 
+#: How many messages may be on their way at once. A second joins when one tick's work outlasts it:
+#: a provider far away, or one that hangs, holds up itself alone.
+HANDS = 4
+
 #: How long the clock may have been set back before the worker notices.
 LOOK_UP_SECONDS = 5.0
 
@@ -76,6 +80,7 @@ class Tick:
     name: str
     run: Callable[[], object]
     every_seconds: float
+    at_once: int = 1  # how many of it may run side by side
 
 
 class Ticker(BlockingScheduler):  # type: ignore[misc]  # APScheduler has no types
@@ -162,7 +167,7 @@ class Worker:
         """Return every job with its beat."""
         now = self._now
         ticks = [
-            Tick("deliver", lambda: deliver.run(self.delivery), 1),
+            Tick("deliver", lambda: deliver.run(self.delivery), 1, at_once=HANDS),
             Tick("beat", lambda: beat.run(self.name, self.started_at, now=now()), 15),
             Tick("recover-leases", lambda: recover_leases.run(now=now()), 10),
             Tick(
@@ -187,7 +192,7 @@ class Worker:
 
     def run(self) -> None:
         """Tick until SIGTERM or SIGINT; what is running then is finished first."""
-        ticker = Ticker(timezone="UTC", executors={"default": ThreadPoolExecutor(max_workers=4)})
+        ticker = Ticker(timezone="UTC", executors={"default": ThreadPoolExecutor(HANDS + 3)})
         ticker.add_listener(_heard, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
         for tick in self.ticks():
             ticker.add_job(
@@ -197,7 +202,7 @@ class Worker:
                 seconds=tick.every_seconds,
                 next_run_time=clock.now(),
                 coalesce=True,
-                max_instances=1,
+                max_instances=tick.at_once,
                 misfire_grace_time=30,
             )
 

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, bindparam, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from scheduler.clinic.models import Site
 from scheduler.core import tokens
@@ -298,38 +299,53 @@ def _pick(worker: str, channels: Collection[Channel], now: datetime) -> Message 
     at once. A reply to a number we do not know has nobody to lock. What somebody else holds is
     passed over: a claim waits for nobody, so it cannot be one of two that wait for each other.
     """
-    due = (
-        select(Message.id)
-        .where(
-            Message.state == State.QUEUED,
-            Message.send_after <= now,
-            Message.channel.in_(tuple(channels)),
-        )
-        .order_by(Message.is_reply.desc(), Message.send_after, Message.id)
-        .limit(1)
-    )
-    nobodys = due.where(Message.patient_id.is_(None)).with_for_update(skip_locked=True)
-    somebodys = due.join(Patient, Patient.id == Message.patient_id).with_for_update(
-        of=(Patient, Message), skip_locked=True, key_share=True
-    )
-    return _take(nobodys, worker, now) or _take(somebodys, worker, now)
+    told = {
+        "on": tuple(channels),
+        "by": now,
+        "worker": worker,
+        "lease": now + rules.LEASE,
+    }
+    for take in (_TAKE_NOBODYS, _TAKE_SOMEBODYS):
+        taken = db.session.scalars(take, told).one_or_none()
+        if taken is not None:
+            return taken
+    return None
 
 
-def _take(one: Select[Any], worker: str, now: datetime) -> Message | None:
-    """Claim it. The CTE matters: a plain subselect with LIMIT may be run once per row."""
+def _taking(one: Select[Any]) -> ReturningUpdate[Message]:
+    """Return the claim of a row. The CTE matters: a plain subselect may be run once per row."""
     pick = one.cte("pick")
-    return db.session.scalars(
+    return (
         update(Message)
         .where(Message.id.in_(select(pick.c.id)), Message.state == State.QUEUED)
         .values(
             state=State.CLAIMED,
-            claimed_by=worker,
+            claimed_by=bindparam("worker"),
             claim_number=Message.claim_number + 1,
-            lease_until=now + rules.LEASE,
+            lease_until=bindparam("lease"),
         )
         .returning(Message)
         .execution_options(synchronize_session=False, populate_existing=True)
-    ).one_or_none()
+    )
+
+
+# Built once: to build them takes longer than to run them.
+_NEXT = (
+    select(Message.id)
+    .where(
+        Message.state == State.QUEUED,
+        Message.send_after <= bindparam("by"),
+        Message.channel.in_(bindparam("on", expanding=True)),
+    )
+    .order_by(Message.is_reply.desc(), Message.send_after, Message.id)
+    .limit(1)
+)
+_TAKE_NOBODYS = _taking(_NEXT.where(Message.patient_id.is_(None)).with_for_update(skip_locked=True))
+_TAKE_SOMEBODYS = _taking(
+    _NEXT.join(Patient, Patient.id == Message.patient_id).with_for_update(
+        of=(Patient, Message), skip_locked=True, key_share=True
+    )
+)
 
 
 def _prepare(message: Message, judge: Judge, now: datetime) -> Outgoing | None:
@@ -686,20 +702,13 @@ def begin_sending(outgoing: Outgoing, *, now: datetime) -> bool:
         give_back(outgoing)
         return False
     passed = db.session.scalar(
-        update(Message)
-        .where(
-            Message.id == outgoing.message_id,
-            Message.claim_number == outgoing.claim_number,
-            Message.state == State.CLAIMED,
-            Message.lease_until > now,
-        )
-        .values(
-            state=State.SENDING,
-            sending_at=now,
-            lease_until=now + rules.LEASE,
-            attempts=Message.attempts + 1,
-        )
-        .returning(Message.id)
+        _BEGIN,
+        {
+            "number": outgoing.message_id,
+            "claim": outgoing.claim_number,
+            "at": now,
+            "lease": now + rules.LEASE,
+        },
     )
     if passed is None:
         give_back(outgoing)
@@ -717,6 +726,24 @@ def begin_sending(outgoing: Outgoing, *, now: datetime) -> bool:
             )
         )
     return True
+
+
+_BEGIN = (
+    update(Message)
+    .where(
+        Message.id == bindparam("number"),
+        Message.claim_number == bindparam("claim"),
+        Message.state == State.CLAIMED,
+        Message.lease_until > bindparam("at"),
+    )
+    .values(
+        state=State.SENDING,
+        sending_at=bindparam("at"),
+        lease_until=bindparam("lease"),
+        attempts=Message.attempts + 1,
+    )
+    .returning(Message.id)
+)
 
 
 def _still_ours(outgoing: Outgoing) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 
 from scheduler.core.db import db
 from scheduler.messaging import outbox, rules
@@ -51,20 +51,31 @@ def have_come_in(refs: Sequence[str]) -> set[str]:
     )
 
 
-def is_due(*, now: datetime, channels: Sequence[Channel]) -> bool:
-    """Say whether anything waits to be sent; reads only."""
-    return (
-        db.session.scalar(
-            select(Message.id)
-            .where(
-                Message.state == State.QUEUED,
-                Message.send_after <= now,
-                Message.channel.in_(tuple(channels)),
-            )
-            .limit(1)
+def channels_due(inbound_url: str | None, *, now: datetime) -> tuple[Channel, ...]:
+    """Return the channels on which something waits to be sent and may leave; reads only.
+
+    One question, built once: a worker asks it before each message, and each second without one.
+    """
+    found = db.session.execute(_DUE, {"url": inbound_url or "", "now": now}).one()
+    is_blocked = found.is_stopped or (inbound_url is not None and not found.is_proved)
+    may_leave = (Channel.EMAIL,) if is_blocked else tuple(Channel)
+    return tuple(channel for channel in may_leave if getattr(found, channel.value))
+
+
+_DUE = select(
+    tasks.has_open(outbox.TEXTS_STOPPED, outbox.PROVIDER).label("is_stopped"),
+    exists().where(InboundRoute.url == bindparam("url")).label("is_proved"),
+    *(
+        exists()
+        .where(
+            Message.state == State.QUEUED,
+            Message.send_after <= bindparam("now"),
+            Message.channel == channel,
         )
-        is not None
-    )
+        .label(channel.value)
+        for channel in Channel
+    ),
+)
 
 
 @dataclass(frozen=True)

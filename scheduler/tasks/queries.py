@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from scheduler.core.db import db
 from scheduler.core.errors import NotFound
@@ -73,14 +73,14 @@ def closed_about(kind: str, topics: Sequence[str]) -> Sequence[Task]:
     ).all()
 
 
+def has_open(kind: str, topic: str) -> ColumnElement[bool]:
+    """Return the condition that a task of this kind on this topic is open."""
+    return exists().where(Task.kind == kind, Task.topic == topic, Task.closed_at.is_(None))
+
+
 def is_open(kind: str, topic: str) -> bool:
     """Say whether a task of this kind on this topic is open."""
-    return (
-        db.session.scalar(
-            select(Task.id).where(Task.kind == kind, Task.topic == topic, Task.closed_at.is_(None))
-        )
-        is not None
-    )
+    return bool(db.session.scalar(select(has_open(kind, topic))))
 
 
 def history_of(patient_id: int, *, limit: int = 50) -> Sequence[Task]:

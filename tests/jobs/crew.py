@@ -7,12 +7,12 @@ it, as two cron jobs would.
 import multiprocessing
 import os
 import random
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.sql import Select
 
 from scheduler.app import create_app
 from scheduler.core import clock
@@ -57,7 +57,7 @@ def _main(policy: str, url: str, provider: str, keys: str) -> None:
         )
         for _ in range(MOST_ROUNDS):
             deliver.run(outfit)
-            due = queries.is_due(now=clock.database_now(), channels=tuple(Channel))
+            due = queries.channels_due(None, now=clock.database_now())
             let_go()
             if not due:
                 break
@@ -66,14 +66,19 @@ def _main(policy: str, url: str, provider: str, keys: str) -> None:
 def _take_nothing() -> None:
     """Look at what is due and leave it there until it was sent."""
 
-    def look(one: Select[Any], worker: str, now: Any) -> Message | None:
-        number = db.session.scalar(one)
-        return None if number is None else db.session.scalar(select(Message).filter_by(id=number))
+    def look(worker: str, channels: Collection[Channel], now: datetime) -> Message | None:
+        due = select(Message).where(
+            Message.state == State.QUEUED,
+            Message.send_after <= now,
+            Message.channel.in_(tuple(channels)),
+        )
+        order = due.order_by(Message.is_reply.desc(), Message.send_after, Message.id)
+        return db.session.scalar(order.limit(1))
 
     def begin(outgoing: Outgoing, *, now: Any) -> bool:
         message = db.session.get_one(Message, outgoing.message_id)
         message.sending_at = now + timedelta()
         return message.state is State.QUEUED
 
-    outbox._take = look
+    outbox._pick = look
     outbox.begin_sending = begin
