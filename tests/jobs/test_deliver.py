@@ -211,26 +211,32 @@ def test_of_two_like_texts_one_found_settles_neither_and_two_settle_both(
     assert {again(first).provider_ref, again(second).provider_ref} == {"SM1", "SM2"}
 
 
-def test_after_three_days_off_only_what_is_still_of_use_goes(clock: StoppedClock) -> None:
-    with transaction():
-        patient = ana(NOW)
-        queue(patient, NOW, dedupe_key="old")
-        queue(
-            patient,
-            NOW,
-            dedupe_key="of use",
-            template="visit-booked",
-            is_reply=True,
-            expires_at=NOW + timedelta(days=9),
-        )
-    clock.set(NOW + timedelta(days=3))
+def test_after_a_time_off_only_what_is_still_of_use_goes_and_none_of_it_at_night(
+    clock: StoppedClock,
+) -> None:
+    """R-17: off for an hour, for six, until eleven at night, for three days."""
+    use = {"template": "visit-booked", "is_reply": True, "expires_at": NOW + timedelta(days=9)}
+    sent: dict[int, set[str]] = {}
     sender = FakeSender()
+    for hours in (1, 6, 13, 72):
+        with transaction():
+            who = ana(NOW, mobile=f"+178155502{hours:02}", email=None)
+            queue(who, NOW, dedupe_key=f"reminder {hours}")
+            queue(who, NOW, dedupe_key=f"of use {hours}", **use)
+        clock.set(NOW + timedelta(hours=hours))
+        before = len(sender.sent)
+        expire.run(now=clock())
+        deliver.run(delivery(sender, clock))
+        sent[hours] = {outgoing.view.dedupe_key for outgoing in sender.sent[before:]}
 
-    expire.run(now=clock())
-    deliver.run(delivery(sender, clock))
-
-    assert [outgoing.view.dedupe_key for outgoing in sender.sent] == ["of use"]
-    assert states() == {State.EXPIRED: 1, State.SENT: 1}
+    assert sent == {
+        1: {"reminder 1", "of use 1"},
+        6: {"reminder 6", "of use 6"},
+        13: set(),
+        72: {"of use 13", "of use 72"},
+    }
+    assert all(outgoing.expires_at <= outgoing.view.expires_at for outgoing in sender.sent)
+    assert states() == {State.EXPIRED: 2, State.SENT: 6}
 
 
 def test_the_simulated_phone_shows_a_text_once_however_often_it_is_sent(

@@ -111,6 +111,12 @@ def check_size_at_this_width(phone: Phone) -> None:
         SMALLEST_TARGET,
     )
     assert small == [], phone.path
+    cramped = phone.page.evaluate(
+        """() => [...document.querySelectorAll(".chip span, .chip")]
+           .filter((e) => e.scrollWidth > e.parentElement.clientWidth)
+           .map((e) => e.textContent.trim())"""
+    )
+    assert cramped == [], phone.path
 
 
 def test_the_first_pages_are_light(open_phone: Opener) -> None:
