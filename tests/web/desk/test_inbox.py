@@ -20,7 +20,7 @@ from scheduler.reports import reach
 from scheduler.tasks.models import Task
 from tests import make
 from tests.conftest import NOW, Keep, SignIn, StoppedClock
-from tests.messaging.kit import FACTS, FakeSender, agree, delivery, queue
+from tests.messaging.kit import FACTS, FakeSender, agree, delivery, queue, still_true
 
 NUMBER = "+17815550111"
 
@@ -50,10 +50,10 @@ def hidden(page: str, name: str) -> str:
     return found.group(1)
 
 
-def went_out(app: Flask, clock: StoppedClock) -> list[str]:
+def went_out(app: Flask, clock: StoppedClock, said: Send | None = None) -> list[str]:
     sender = FakeSender()
     with app.app_context():
-        deliver.run(delivery(sender, clock))
+        deliver.run(delivery(sender, clock, judge=lambda m, at: said or still_true(m, at)))
     return [outgoing.body for outgoing in sender.sent]
 
 
@@ -167,7 +167,8 @@ def test_a_confirmation_by_a_wrong_one_can_be_taken_back_hours_later(
         appointment = db.session.scalars(select(Appointment)).one()
         queue(appointment.patient, NOW, topic=appointment.topic, facts={"zone": FACTS["zone"]})
         path = f"/desk/appointments/{appointment.public_id}/unconfirm"
-    went_out(app, clock)
+        asked = Send(FACTS | {"starts_at": appointment.starts_at.isoformat()})
+    went_out(app, clock, asked)
     with keep():
         write("1", "SM2")
     clock.advance(minutes=40)

@@ -58,7 +58,7 @@ def asked(app: Flask, once: Once, clock: StoppedClock) -> int:
     def made() -> int:
         where = make.clinic_day()
         patient = ana(NOW, home_site_id=where.id)
-        appointment = make.call(where, patient, make.at(10, days=1), notify=False)
+        appointment = make.call(where, patient, make.at(10, 45, days=1), notify=False)
         number = appointment.id
         queue(patient, NOW, topic=appointment.topic, facts={"zone": FACTS["zone"]})
         return number
@@ -378,6 +378,22 @@ def test_a_one_from_a_number_we_never_asked_confirms_nothing(
     [received] = read(app, sa.select(InboundText))
     assert appointment.confirmed_at is None
     assert (received.intent, received.patient_id) == ("unclear", None)
+
+
+def test_a_one_about_a_time_that_was_moved_since_confirms_nothing(
+    app: Flask, client: FlaskClient, keep: Keep, asked: int
+) -> None:
+    with keep():
+        [appointment] = db.session.scalars(sa.select(Appointment)).all()
+        booking.move(
+            appointment, starts_at=make.at(14, days=2), version=1, actor="staff:1", now=NOW
+        )
+
+    text(client, "1")  # word of it has not left yet
+
+    [appointment] = read(app, sa.select(Appointment))
+    [received] = read(app, sa.select(InboundText))
+    assert (appointment.confirmed_at, received.intent) == (None, "unclear")
 
 
 def test_a_machine_that_answers_everything_is_not_answered_for_ever(
