@@ -1,5 +1,6 @@
 """A visitor books a call: where, when, who. Four screens, and nothing needs JavaScript."""
 
+import threading
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -153,18 +154,11 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
     if form.reference.data:
         return _details_page(form, place, wrong=[(None, _by_phone(place))], status=422)
     try:
-        instead = _instead(form, place, start, now=now)
-        if instead is not None:
+        with _TURNS[hash(start) % len(_TURNS)]:
+            instead = _instead(form, place, start, now=now)
+            token = None if instead is not None else _booked(form, place, start, now=now)
+        if token is None:
             return _details_page(form, place, alternatives=instead, status=409)
-        holder = visitor.new_holder()
-        with transaction():
-            appointment = _book_once(form, place, start, holder=holder, now=now)
-            token = mint_link(
-                appointment.patient,
-                appointment.topic,
-                expires_at=appointment.ends_at + notices.LINK_LIVES_ON,
-                now=now,
-            )
     except (SlotTaken, NotOffered, TooManyHolds):
         return _details_page(
             form, place, alternatives=_alternatives(place, start, now=now), status=409
@@ -180,6 +174,25 @@ def _try_to_book(form: DetailsForm, place: Where) -> ResponseReturnValue:
         return _details_page(form, place, wrong=[(None, refusal.message)], status=refusal.status)
     visitor.open_visit(token, is_booker=True, now=now)
     return redirect(url_for("visit.booked"), code=303)
+
+
+#: Who wants a time that somebody else of this process is booking waits for the end of that, and
+#: looks then: else all would look, find it free, and queue up in the database for nothing. It
+#: only saves work; that nobody is booked twice is the database's business.
+_TURNS = [threading.Lock() for _ in range(61)]
+
+
+def _booked(form: DetailsForm, place: Where, start: datetime, *, now: datetime) -> str:
+    """Book what the form says; return the token of the patient's own page."""
+    holder = visitor.new_holder()
+    with transaction():
+        appointment = _book_once(form, place, start, holder=holder, now=now)
+        return mint_link(
+            appointment.patient,
+            appointment.topic,
+            expires_at=appointment.ends_at + notices.LINK_LIVES_ON,
+            now=now,
+        )
 
 
 def _instead(
