@@ -5,7 +5,6 @@ from datetime import date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
 
 from scheduler.audit.models import AuditEntry
 from scheduler.booking import notices, soft
@@ -25,27 +24,30 @@ from scheduler.plans.models import ChangeAct, Plan, PlanState, VisitState
 from scheduler.plans.scheduling import Choice
 from scheduler.tasks import queries as tasks
 from tests import course, make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.course import at, person
 
 TODAY = at(13, 9)  # a Friday; the first of six visits was the day before
 
 
 @pytest.fixture
-def where(app: Flask, keep: Keep) -> course.Clinic:
+def where(once: Once) -> course.Clinic:
     """Two sites and staff."""
-    with keep():
-        return course.clinic()
+    return once(course.clinic)
 
 
-def running(where: course.Clinic) -> Plan:
+@pytest.fixture
+def running(once: Once, where: course.Clinic) -> int:
     """A plan of six visits, the first of them held on Thursday, March 12."""
-    patient = make.patient("June", "Okafor", now=course.NOW)
-    plan = course.scheduled(patient, where)
-    first = plan.visits[0].appointment
-    assert first is not None
-    course.infuse(first, where, score=6)
-    return plan
+
+    def made() -> int:
+        plan = course.scheduled(make.patient("June", "Okafor", now=course.NOW), where)
+        first = plan.visits[0].appointment
+        assert first is not None
+        course.infuse(first, where, score=6)
+        return plan.id
+
+    return once(made)
 
 
 def chosen(shown: ChangePreview) -> dict[int, Choice]:
@@ -94,10 +96,10 @@ def whole(plan: Plan) -> list[tuple[object, ...]]:
 
 
 def test_deferring_moves_what_follows_along_and_leaves_the_past(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, running: int
 ) -> None:
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         before, past, versions = days(plan), whole(plan)[0], len(plan.versions)
         assert before == [12, 15, 18, 21, 24, 27]
         ask = Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 25))
@@ -126,9 +128,9 @@ def test_deferring_moves_what_follows_along_and_leaves_the_past(
         assert whats(again) == ["past", *["keep"] * 5]
 
 
-def test_one_act_is_one_word_to_the_patient(keep: Keep, where: course.Clinic) -> None:
+def test_one_act_is_one_word_to_the_patient(keep: Keep, where: course.Clinic, running: int) -> None:
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         db.session.execute(sa.update(Message).values(state=State.CANCELLED))
         do(plan, Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 25)), where)
         waiting = db.session.scalars(
@@ -142,10 +144,10 @@ def test_one_act_is_one_word_to_the_patient(keep: Keep, where: course.Clinic) ->
 
 
 def test_carrying_forward_keeps_the_dates_and_adds_one_at_the_end(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, running: int
 ) -> None:
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         kept = {v.appointment_id for v in plan.visits if v.number not in (1, 3)}
         ask = Ask(ChangeAct.CARRY, visit=3)
 
@@ -162,10 +164,10 @@ def test_carrying_forward_keeps_the_dates_and_adds_one_at_the_end(
 
 
 def test_leaving_one_out_leaves_the_rest_and_needs_a_signature(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, running: int
 ) -> None:
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         ask = Ask(ChangeAct.OMIT, visit=4)
         with pytest.raises(MayNotSign):
             do(plan, ask, where, signer=person(where.nurse))
@@ -185,10 +187,10 @@ def test_leaving_one_out_leaves_the_rest_and_needs_a_signature(
 
 
 def test_twice_weekly_becomes_weekly_from_the_fourth_visit(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, running: int
 ) -> None:
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         ask = Ask(ChangeAct.RESPACE, visit=4, days=(5, 7, 9))
 
         do(plan, ask, where)
@@ -203,9 +205,11 @@ def test_twice_weekly_becomes_weekly_from_the_fourth_visit(
         assert whats(changes.preview(plan, ask, now=TODAY)) == ["past", *["keep"] * 5]
 
 
-def test_a_patient_moves_from_woburn_to_danvers(keep: Keep, where: course.Clinic) -> None:
+def test_a_patient_moves_from_woburn_to_danvers(
+    keep: Keep, where: course.Clinic, running: int
+) -> None:
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         before = days(plan)
         ask = Ask(ChangeAct.RELOCATE, site_id=where.danvers)
 
@@ -219,10 +223,10 @@ def test_a_patient_moves_from_woburn_to_danvers(keep: Keep, where: course.Clinic
 
 
 def test_ceasing_calls_off_what_is_ahead_and_nothing_behind(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, running: int
 ) -> None:
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         do(plan, Ask(ChangeAct.CEASE), where)
 
         assert plan.state is PlanState.CEASED
@@ -268,12 +272,12 @@ def crowd(site: Site, *moments: datetime) -> None:
 
 
 def test_a_date_that_is_taken_meanwhile_comes_back_alone_or_nothing_is_done(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, running: int
 ) -> None:
     defer = Ask(ChangeAct.DEFER, visit=3, to=date(2026, 3, 25))
     carry = Ask(ChangeAct.CARRY, visit=3)
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         plan_id, version = plan.id, plan.version
         wanted = {ask.act: chosen(changes.preview(plan, ask, now=TODAY)) for ask in (defer, carry)}
         crowd(plan.site, at(28), at(30))
@@ -305,11 +309,11 @@ def test_a_date_that_is_taken_meanwhile_comes_back_alone_or_nothing_is_done(
 
 
 def test_a_visit_keeps_the_date_it_has_unless_another_is_chosen_and_had(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, running: int
 ) -> None:
     move = Ask(ChangeAct.RELOCATE, site_id=where.danvers)
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         before = whole(plan)
         wanted = chosen(changes.preview(plan, move, now=TODAY))
         crowd(db.session.get_one(Site, where.danvers), at(21))
@@ -333,14 +337,16 @@ def test_a_visit_keeps_the_date_it_has_unless_another_is_chosen_and_had(
         assert sites == [where.woburn, *[where.danvers] * 2, where.woburn, *[where.danvers] * 2]
 
 
-def test_an_act_asks_for_what_any_booking_asks_for(keep: Keep, where: course.Clinic) -> None:
+def test_an_act_asks_for_what_any_booking_asks_for(
+    keep: Keep, where: course.Clinic, running: int
+) -> None:
     """Spacing beside a date that stands, and notice; what stood apart knowingly goes on so."""
     now = at(13, 11)
     stay = Ask(ChangeAct.RELOCATE, site_id=where.woburn)
     sooner = Choice(where.woburn, at(14))  # in its window, and within a day
     excuse = Excuse("She is here today.", frozenset({soft.Rule.NOTICE}))
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         last = plan.visits[5].appointment
         assert last is not None
         plans.move(
@@ -385,10 +391,10 @@ def test_an_act_asks_for_what_any_booking_asks_for(keep: Keep, where: course.Cli
     ],
 )
 def test_what_makes_no_sense_is_refused_at_its_field(
-    keep: Keep, where: course.Clinic, ask: Ask, field: str
+    keep: Keep, where: course.Clinic, running: int, ask: Ask, field: str
 ) -> None:
     with keep():
-        plan = running(where)
+        plan = db.session.get_one(Plan, running)
         with pytest.raises(Invalid) as refused:
             changes.preview(plan, ask, now=TODAY)
         assert refused.value.field == field

@@ -50,15 +50,42 @@ from tests.course import NOW, at, person
 def where(app: Flask, once: Once) -> course.Clinic:
     """Two sites and staff."""
 
-    def made() -> course.Clinic:
-        return course.clinic()
-
-    return once(made)
+    return once(course.clinic)
 
 
 def june(**more: object) -> Patient:
     """The patient of these tests."""
     return make.patient("June", "Okafor", now=NOW, **more)
+
+
+@pytest.fixture
+def drafted(once: Once, where: course.Clinic) -> int:
+    """June's plan as the chat drafted it."""
+
+    def made() -> int:
+        return course.draft(june(), where).id
+
+    return once(made)
+
+
+@pytest.fixture
+def approved(once: Once, where: course.Clinic) -> int:
+    """June's plan, signed."""
+
+    def made() -> int:
+        return course.approved(june(), where).id
+
+    return once(made)
+
+
+@pytest.fixture
+def scheduled(once: Once, where: course.Clinic) -> int:
+    """June's plan with its six visits booked."""
+
+    def made() -> int:
+        return course.scheduled(june(), where).id
+
+    return once(made)
 
 
 def reread(row: int) -> Appointment:
@@ -288,10 +315,10 @@ def test_another_patients_plan_entitles_nobody(keep: Keep, where: course.Clinic)
 
 
 def test_a_chat_proposes_a_draft_with_reasons_rules_and_numbers(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, drafted: int
 ) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         said = approval.proposal_of(plan)
 
         assert plan.state is PlanState.DRAFT
@@ -306,9 +333,11 @@ def test_a_chat_proposes_a_draft_with_reasons_rules_and_numbers(
         assert queries.chats_due(now=at(9)) == []
 
 
-def test_holding_the_chat_again_draws_the_draft_up_anew(keep: Keep, where: course.Clinic) -> None:
+def test_holding_the_chat_again_draws_the_draft_up_anew(
+    keep: Keep, where: course.Clinic, drafted: int
+) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         again = course.chat(reread(plan.assessment.infusion_id), score=7, now=at(9, 11))
 
         assert again.plan is plan
@@ -352,10 +381,10 @@ def test_an_answer_that_changed_blocks_the_draft(keep: Keep, where: course.Clini
 
 
 def test_an_answer_that_changes_after_the_draft_blocks_its_signature(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, drafted: int
 ) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         clearance.answer(plan.patient, "pregnancy", Answer.YES, actor="staff:3", now=at(10))
         plan_id = plan.id
 
@@ -383,9 +412,11 @@ def test_only_a_clinician_signs(keep: Keep, where: course.Clinic, who: str) -> N
         act()
 
 
-def test_a_signed_series_has_its_visits_with_windows(keep: Keep, where: course.Clinic) -> None:
+def test_a_signed_series_has_its_visits_with_windows(
+    keep: Keep, where: course.Clinic, approved: int
+) -> None:
     with keep():
-        plan = course.approved(june(), where)
+        plan = db.session.get_one(Plan, approved)
 
         assert plan.state is PlanState.APPROVED
         assert [v.number for v in plan.visits] == [1, 2, 3, 4, 5, 6]
@@ -397,9 +428,11 @@ def test_a_signed_series_has_its_visits_with_windows(keep: Keep, where: course.C
         assert len(queries.to_place()) == 6
 
 
-def test_a_second_signature_is_told_who_was_first(keep: Keep, where: course.Clinic) -> None:
+def test_a_second_signature_is_told_who_was_first(
+    keep: Keep, where: course.Clinic, drafted: int
+) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         seen, plan_id = plan.version, plan.id
         approval.approve(plan, person(where.doctor), version=seen, now=at(10))
     with pytest.raises(PlanOvertaken, match="Amara Obi approved this plan"), keep():
@@ -412,9 +445,11 @@ def test_a_second_signature_is_told_who_was_first(keep: Keep, where: course.Clin
         )
 
 
-def test_a_changed_plan_is_a_new_version_with_its_reason(keep: Keep, where: course.Clinic) -> None:
+def test_a_changed_plan_is_a_new_version_with_its_reason(
+    keep: Keep, where: course.Clinic, drafted: int
+) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         weekly = Phase("Weekly", 3, 5, 7, 9, 30, None)
         approval.change(
             plan,
@@ -477,9 +512,11 @@ def test_what_the_protocol_leaves_to_the_clinician_cannot_be_approved_as_it_is(
         act()
 
 
-def test_a_declined_plan_leaves_room_for_another(keep: Keep, where: course.Clinic) -> None:
+def test_a_declined_plan_leaves_room_for_another(
+    keep: Keep, where: course.Clinic, drafted: int
+) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         approval.decline(
             plan, person(where.doctor), reason="Not now.", version=plan.version, now=at(10)
         )
@@ -494,10 +531,10 @@ def test_a_declined_plan_leaves_room_for_another(keep: Keep, where: course.Clini
 
 
 def test_a_preview_finds_six_of_six_dates_before_anybody_signs(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, drafted: int
 ) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         shown = scheduling.preview(plan, now=at(10, 9))
 
         assert (shown.open, shown.of) == (6, 6)
@@ -555,9 +592,11 @@ def view(message: Message) -> MessageView:
     )
 
 
-def test_a_full_site_is_rescued_by_the_other(keep: Keep, where: course.Clinic) -> None:
+def test_a_full_site_is_rescued_by_the_other(
+    keep: Keep, where: course.Clinic, drafted: int
+) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         site = db.session.get_one(Site, where.woburn)
         clinics.close(site, at(17, 0), at(20, 0), "Snow", actor="staff:1", now=at(10))
 
@@ -568,10 +607,10 @@ def test_a_full_site_is_rescued_by_the_other(keep: Keep, where: course.Clinic) -
 
 
 def test_a_visit_that_fits_nowhere_says_why_and_stays_to_place(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, approved: int
 ) -> None:
     with keep():
-        plan = course.approved(june(), where)
+        plan = db.session.get_one(Plan, approved)
         for site_id in (where.woburn, where.danvers):
             site = db.session.get_one(Site, site_id)
             clinics.close(site, at(17, 0), at(21, 0), "Snow", actor="staff:1", now=at(10))
@@ -597,9 +636,11 @@ def test_a_visit_that_fits_nowhere_says_why_and_stays_to_place(
         ]
 
 
-def test_what_the_patient_cannot_is_never_proposed(keep: Keep, where: course.Clinic) -> None:
+def test_what_the_patient_cannot_is_never_proposed(
+    keep: Keep, where: course.Clinic, drafted: int
+) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         shown = scheduling.preview(
             plan,
             now=at(10, 9),
@@ -612,10 +653,10 @@ def test_what_the_patient_cannot_is_never_proposed(keep: Keep, where: course.Cli
 
 
 def test_a_date_picked_by_hand_is_kept_and_the_others_fit_around_it(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, drafted: int
 ) -> None:
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         wanted = Choice(where.danvers, at(17, 14))
         shown = scheduling.preview(plan, now=at(10, 9), chosen={3: wanted})
 
@@ -638,9 +679,11 @@ def taken_by_another(where: course.Clinic, moment: object) -> None:
         )
 
 
-def test_when_dates_are_taken_meanwhile_nothing_is_booked(keep: Keep, where: course.Clinic) -> None:
+def test_when_dates_are_taken_meanwhile_nothing_is_booked(
+    keep: Keep, where: course.Clinic, approved: int
+) -> None:
     with keep():
-        plan = course.approved(june(), where)
+        plan = db.session.get_one(Plan, approved)
         wanted = course.choices(scheduling.preview(plan, now=at(10, 9)))
         taken_by_another(where, wanted[2].starts_at)
         taken_by_another(where, wanted[5].starts_at)
@@ -661,10 +704,10 @@ def test_when_dates_are_taken_meanwhile_nothing_is_booked(keep: Keep, where: cou
 
 
 def test_or_the_rest_is_kept_and_exactly_the_taken_rows_come_back(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, approved: int
 ) -> None:
     with keep():
-        plan = course.approved(june(), where)
+        plan = db.session.get_one(Plan, approved)
         wanted = course.choices(scheduling.preview(plan, now=at(10, 9)))
         taken_by_another(where, wanted[2].starts_at)
         taken_by_another(where, wanted[5].starts_at)
@@ -678,10 +721,10 @@ def test_or_the_rest_is_kept_and_exactly_the_taken_rows_come_back(
 
 
 def test_a_date_outside_of_its_window_or_too_close_is_named_by_visit(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, approved: int
 ) -> None:
     with keep():
-        plan = course.approved(june(), where)
+        plan = db.session.get_one(Plan, approved)
         wanted = course.choices(scheduling.preview(plan, now=at(10, 9)))
         plan_id = plan.id
     crooked = wanted | {2: Choice(where.woburn, at(25)), 4: Choice(where.woburn, at(19))}
@@ -721,10 +764,10 @@ def test_a_plan_that_is_not_signed_cannot_be_scheduled(keep: Keep, where: course
 
 
 def test_a_planned_visit_leaves_its_window_only_with_a_reason(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, scheduled: int
 ) -> None:
     with keep():
-        plan = course.scheduled(june(), where)
+        plan = db.session.get_one(Plan, scheduled)
         number = plan.visits[5].appointment_id
         assert number is not None
 
@@ -759,10 +802,10 @@ def test_a_planned_visit_leaves_its_window_only_with_a_reason(
 
 
 def test_a_visit_nearer_to_its_neighbour_than_planned_asks_for_a_reason(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, scheduled: int
 ) -> None:
     with keep():
-        plan = course.scheduled(june(), where)
+        plan = db.session.get_one(Plan, scheduled)
         _, second, third, _, fifth, sixth = plan.visits
 
         def move(visit: PlannedVisit, day: int, reason: str | None = None, hour: int = 10) -> None:
@@ -815,9 +858,11 @@ def test_a_visit_nearer_to_its_neighbour_than_planned_asks_for_a_reason(
             plans.reinstate(own, actor="staff:4", now=at(10, 10, 5))
 
 
-def test_a_visit_is_not_reopened_into_a_second_open_plan(keep: Keep, where: course.Clinic) -> None:
+def test_a_visit_is_not_reopened_into_a_second_open_plan(
+    keep: Keep, where: course.Clinic, scheduled: int
+) -> None:
     with keep():
-        plan = course.scheduled(june(), where)
+        plan = db.session.get_one(Plan, scheduled)
         held = plan.visits[0].appointment
         assert held is not None
         course.infuse(held, where)
@@ -830,10 +875,10 @@ def test_a_visit_is_not_reopened_into_a_second_open_plan(keep: Keep, where: cour
 
 
 def test_a_cancelled_visit_is_to_place_and_the_plan_falls_off(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, scheduled: int
 ) -> None:
     with keep():
-        plan = course.scheduled(june(), where)
+        plan = db.session.get_one(Plan, scheduled)
         assert queries.falling_off(now=at(11)) == []
         visit = plan.visits[0]
         assert visit.appointment is not None
@@ -852,7 +897,7 @@ def test_a_cancelled_visit_is_to_place_and_the_plan_falls_off(
 
 
 def test_of_visits_without_a_date_each_finds_its_place_and_all_are_read_at_once(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, scheduled: int
 ) -> None:
     asked: list[str] = []
 
@@ -870,7 +915,7 @@ def test_of_visits_without_a_date_each_finds_its_place_and_all_are_read_at_once(
             sa.event.remove(db.engine, "before_cursor_execute", note)
 
     with keep():
-        plan = course.scheduled(june(), where)
+        plan = db.session.get_one(Plan, scheduled)
         for visit in plan.visits[1:4]:
             assert visit.appointment is not None
             plans.cancel(visit.appointment, actor="staff:4", now=at(10, 9))
@@ -899,9 +944,9 @@ def test_of_visits_without_a_date_each_finds_its_place_and_all_are_read_at_once(
             assert one.best == scheduling.best_offers(one.plan, 1, now=at(10, 10))
 
 
-def test_a_missed_visit_is_to_place_again(keep: Keep, where: course.Clinic) -> None:
+def test_a_missed_visit_is_to_place_again(keep: Keep, where: course.Clinic, scheduled: int) -> None:
     with keep():
-        plan = course.scheduled(june(), where)
+        plan = db.session.get_one(Plan, scheduled)
         appointment = plan.visits[0].appointment
         assert appointment is not None
         plans.no_show(appointment, actor="staff:4", now=at(12, 11))
@@ -915,10 +960,10 @@ def test_a_missed_visit_is_to_place_again(keep: Keep, where: course.Clinic) -> N
 
 
 def test_a_held_visit_counts_and_the_last_asks_for_a_second_look(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, scheduled: int
 ) -> None:
     with keep():
-        plan = course.scheduled(june(), where)
+        plan = db.session.get_one(Plan, scheduled)
         for visit in plan.visits:
             assert visit.appointment is not None
             course.infuse(visit.appointment, where)
@@ -929,10 +974,10 @@ def test_a_held_visit_counts_and_the_last_asks_for_a_second_look(
 
 
 def test_the_infusion_of_a_plan_that_was_ended_cannot_be_started(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, scheduled: int
 ) -> None:
     with keep():
-        plan = course.scheduled(june(), where)
+        plan = db.session.get_one(Plan, scheduled)
         appointment = plan.visits[0].appointment
         assert appointment is not None
         plans.arrive(appointment, actor="staff:3", now=at(12))

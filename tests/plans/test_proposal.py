@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
 
 from scheduler.booking import queries as book
 from scheduler.booking.errors import SlotTaken
@@ -20,7 +19,7 @@ from scheduler.plans import approval, followups, pencils, queries, rules, schedu
 from scheduler.plans import service as plans
 from scheduler.plans.approval import ChatHeld
 from scheduler.plans.errors import DraftBlocked, WrongPlanState
-from scheduler.plans.models import FollowUp, PlanState
+from scheduler.plans.models import FollowUp, Plan, PlanState
 from scheduler.plans.pencils import Settled
 from scheduler.plans.protocol import Act, Mood, Phase, Response
 from scheduler.plans.scheduling import Choice, Preferences
@@ -30,19 +29,50 @@ from scheduler.treatment import chair, clearance
 from scheduler.treatment.chair import Override
 from scheduler.treatment.models import Answer, Decision
 from tests import course, make
-from tests.conftest import Keep
+from tests.conftest import Keep, Once
 from tests.course import NOW, at, person
 
 
 @pytest.fixture
-def where(app: Flask, keep: Keep) -> course.Clinic:
+def where(once: Once) -> course.Clinic:
     """Two sites and staff."""
-    with keep():
-        return course.clinic()
+    return once(course.clinic)
 
 
 def june() -> Patient:
     return make.patient("June", "Okafor", now=NOW, pain=Pain.CRPS)
+
+
+@pytest.fixture
+def infused(once: Once, where: course.Clinic) -> int:
+    """June's first infusion, held as planned."""
+
+    def made() -> int:
+        infusion = course.first_infusion(june(), where).infusion
+        course.infuse(infusion, where)
+        return infusion.id
+
+    return once(made)
+
+
+@pytest.fixture
+def drafted(once: Once, where: course.Clinic) -> int:
+    """June's plan as the chat drafted it."""
+
+    def made() -> int:
+        return course.draft(june(), where).id
+
+    return once(made)
+
+
+@pytest.fixture
+def approved(once: Once, where: course.Clinic) -> int:
+    """June's plan, signed."""
+
+    def made() -> int:
+        return course.approved(june(), where).id
+
+    return once(made)
 
 
 def held(infusion: Appointment, **more: object) -> ChatHeld:
@@ -63,10 +93,11 @@ def is_asked(found: ChatHeld) -> bool:
 # ------------------------------------------------------------ what is asked
 
 
-def test_peg_and_mood_are_reasons_with_their_numbers(keep: Keep, where: course.Clinic) -> None:
+def test_peg_and_mood_are_reasons_with_their_numbers(
+    keep: Keep, where: course.Clinic, infused: int
+) -> None:
     with keep():
-        infusion = course.first_infusion(june(), where).infusion
-        course.infuse(infusion, where)
+        infusion = db.session.get_one(Appointment, infused)
         found = held(
             infusion, score=7, peg_before=(8, 7, 8), peg_since=[6, 7, 7], phq9=17, phq9_item9=0
         )
@@ -95,11 +126,10 @@ def test_peg_and_mood_are_reasons_with_their_numbers(keep: Keep, where: course.C
 
 
 def test_an_answer_outside_of_its_scale_is_refused_at_its_field(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, infused: int
 ) -> None:
     with keep():
-        infusion = course.first_infusion(june(), where).infusion
-        course.infuse(infusion, where)
+        infusion = db.session.get_one(Appointment, infused)
         for field, answers in (
             ("peg_since", {"peg_since": (8, 11, 3)}),
             ("peg_before", {"peg_before": (8, 3)}),
@@ -130,11 +160,10 @@ def test_a_chat_is_listed_although_nobody_closed_the_visit_before_it(
 
 
 def test_each_block_is_looked_at_by_itself_also_one_found_later(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, infused: int
 ) -> None:
     with keep():
-        infusion = course.first_infusion(june(), where).infusion
-        course.infuse(infusion, where)
+        infusion = db.session.get_one(Appointment, infused)
         found = held(infusion, phq9_item9=1)
         assert found.plan is None
         assert found.blocks == [approval.ITEM_9_WORDS]
@@ -179,11 +208,10 @@ def test_each_block_is_looked_at_by_itself_also_one_found_later(
 
 
 def test_a_draft_older_than_what_was_recorded_last_is_not_signed(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, infused: int
 ) -> None:
     with keep():
-        infusion = course.first_infusion(june(), where).infusion
-        course.infuse(infusion, where)
+        infusion = db.session.get_one(Appointment, infused)
         draft = held(infusion).plan
         assert draft is not None
         corrected = held(infusion, phq9_item9=2)  # misheard at first
@@ -202,11 +230,10 @@ def test_a_draft_older_than_what_was_recorded_last_is_not_signed(
 
 
 def test_what_is_new_in_the_chat_undoes_the_clearance_and_blocks(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, infused: int
 ) -> None:
     with keep():
-        infusion = course.first_infusion(june(), where).infusion
-        course.infuse(infusion, where)
+        infusion = db.session.get_one(Appointment, infused)
         found = held(infusion, news=["pregnancy"])
 
         assert found.plan is None
@@ -359,11 +386,11 @@ def test_pencilled_dates_go_with_the_visit_they_count_from(
 
 
 def test_a_changed_plan_says_what_it_is_now_and_may_be_wide_and_its_visits_long(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, drafted: int
 ) -> None:
     far = Phase("Far apart", 3, 105, 120, 135, 60, 14)
     with keep():
-        plan = course.draft(june(), where)
+        plan = db.session.get_one(Plan, drafted)
         approval.change(
             plan, person(where.doctor), act=Act.SERIES, phases=[far], reason="It lasts.",
             version=plan.version, now=at(10, 9),
@@ -407,10 +434,10 @@ def test_a_changed_plan_says_what_it_is_now_and_may_be_wide_and_its_visits_long(
 
 
 def test_a_plan_is_not_spaced_after_an_infusion_that_comes_behind_it(
-    keep: Keep, where: course.Clinic
+    keep: Keep, where: course.Clinic, approved: int
 ) -> None:
     with keep():
-        plan = course.approved(june(), where)
+        plan = db.session.get_one(Plan, approved)
         make.infusion(plan.site, plan.patient, at(60), now=at(10, 9))
 
         shown = scheduling.preview(plan, now=at(10, 9))
