@@ -111,11 +111,15 @@ def is_call(appointment: Appointment) -> bool:
     return RULES[appointment.service_code].kind == "call"
 
 
+def known_from_the_start(appointment: Appointment) -> dict[str, Any]:
+    """Return what is noted of a new booking: they asked for it, or the desk says so."""
+    return {_KNOWN: rules.facts(appointment)}
+
+
 def after_booking(
     appointment: Appointment, *, actor: str, now: datetime, by_patient: bool, notify: bool
 ) -> None:
     """Queue what a new booking calls for: word of it, its calendar entry, its reminders."""
-    _note_known(appointment, rules.facts(appointment))  # they asked for it, or the desk says so
     words = _told_of(appointment, now=now, at_once=by_patient, notify=notify)
     outbox.put([*words, *_reminders(appointment, now=now)], now=now)
 
@@ -192,9 +196,9 @@ def _told_of(
     settings = clinic_supply.current().sites[appointment.site_id].settings
     soon = _is_soon(appointment, now=now)
     delay = timedelta(minutes=0 if at_once or soon else settings.desk_change_delay_minutes)
-    if at_once:
+    if not is_new and at_once:
         _note_known(appointment, rules.facts(appointment))
-    else:
+    elif not is_new:
         _note_untold(appointment, since=now + delay)
     difference = Word(
         template=PENDING,

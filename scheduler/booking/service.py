@@ -801,6 +801,7 @@ def _new(
         version=1,
         sequence=0,
     )
+    appointment.told = notices.known_from_the_start(appointment)
     insert_object(appointment)
     return appointment
 
