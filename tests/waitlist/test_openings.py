@@ -241,6 +241,20 @@ def test_an_appointment_is_moved_sooner_and_one_that_fell_away_is_waited_for_no_
         ]
 
 
+def test_who_passes_a_sooner_time_on_hears_that_theirs_stays(
+    app: Flask, client: FlaskClient, keep: Keep, clock: StoppedClock
+) -> None:
+    with keep():
+        who = kit.ana(NOW)
+        call = make.call(make.clinic_day(), who, make.at(10, days=5), notify=False)
+        until = make.at(9, days=9)
+        waiting.put_on_list(who, call.topic, since=NOW, until=until, actor="staff:1", now=NOW)
+    tick(app, NOW)
+    client.get(path_in(text(app, NOW)))
+
+    assert "You keep your time: Sat, Mar 7, 10:00 AM." in press(client, "pass")[1]
+
+
 def test_a_visit_of_a_plan_is_offered_only_where_window_spacing_and_series_allow(
     app: Flask, keep: Keep
 ) -> None:
