@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from flask import Flask
 
 from scheduler.accounts.models import Role
 from scheduler.booking.models import Appointment
@@ -16,20 +15,23 @@ from scheduler.plans import scheduling
 from scheduler.plans import service as plans
 from scheduler.plans.models import Plan, PlanWishes, VisitState
 from tests import course, make
-from tests.conftest import Keep, SignIn, StoppedClock
+from tests.conftest import Keep, Once, SignIn, StoppedClock
 from tests.web.desk.test_course import post
 
 
 @pytest.fixture
-def plan(app: Flask, keep: Keep, clock: StoppedClock) -> str:
+def plan(once: Once, clock: StoppedClock) -> str:
     """A plan of six visits, the first of them held, on the day after."""
-    with keep():
+
+    def made() -> str:
         where = course.clinic()
         found = course.scheduled(make.patient("June", "Okafor", now=course.NOW), where)
         first = found.visits[0].appointment
         assert first is not None
         course.infuse(first, where, score=6)
-        public_id = found.public_id
+        return found.public_id
+
+    public_id = once(made)
     clock.set(course.at(13, 9))
     return public_id
 
