@@ -1,7 +1,7 @@
 """A real browser on the real pages. Every page is watched: no script error, no breach of policy."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -9,10 +9,8 @@ from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page
 from werkzeug.serving import make_server
 
-from scheduler.accounts import queries as accounts
 from scheduler.accounts.models import Role
-from tests import make
-from tests.conftest import Keep
+from tests.conftest import SignIn
 from tests.support import chromium
 from tests.support.databases import SqliteTemplate
 
@@ -67,10 +65,19 @@ def open_page(browser: Browser, address: str) -> Iterator[OpenPage]:
     pages: list[Page] = []
     errors: list[str] = []
 
-    def opened(path: str, *, width: int = 1280, height: int = 800, **more: Any) -> Page:
+    def opened(
+        path: str,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        cookies: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height}, base_url=address, **more
         )
+        for name, value in (cookies or {}).items():
+            context.add_cookies([{"name": name, "value": value, "url": address}])
         context.set_default_timeout(10_000)
         context.add_init_script(_WATCH)
         contexts.append(context)
@@ -89,22 +96,14 @@ def open_page(browser: Browser, address: str) -> Iterator[OpenPage]:
 
 
 @pytest.fixture
-def desk_page(open_page: OpenPage, keep: Keep) -> OpenPage:
+def desk_page(open_page: OpenPage, signed_in: SignIn, app: Flask) -> OpenPage:
     """A way to a page of the desk, signed in; the clinic must be there."""
 
     def opened(path: str = "/desk", *, role: Role = Role.FRONT_DESK, **more: Any) -> Page:
-        username = f"some-{role.value}"
-        with keep():
-            if accounts.find_staff(username) is None:
-                make.staff(username, role=role)
-        page = open_page("/desk/sign-in", **more)
-        page.get_by_label("User name").fill(username)
-        page.get_by_label("Password").fill(make.PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/desk")
-        if path != "/desk":
-            page.goto(path)
-        return page
+        name = app.config["SESSION_COOKIE_NAME"]
+        kept = signed_in(role).get_cookie(name)
+        assert kept is not None
+        return open_page(path, cookies={name: kept.value}, **more)
 
     return opened
 

@@ -157,6 +157,7 @@ def test_a_patient_is_booked_with_four_deeds(desk_page: OpenPage) -> None:
 
     page.keyboard.press("n")
     page.wait_for_url(re.compile("/desk/book"))
+    expect(page.get_by_label("Who is it for?")).to_be_focused()
     page.keyboard.type("be it")
     page.locator("[data-results]").get_by_role("link", name="Ben Ito").click()
     page.locator(".time label").first.click()
@@ -190,6 +191,7 @@ def test_the_slash_key_finds(desk_page: OpenPage) -> None:
     page = desk_page()
 
     page.keyboard.press("/")
+    expect(page.locator("input[type=search]:focus")).to_be_visible()
     page.keyboard.type("0122")
     page.keyboard.press("Enter")
 
