@@ -166,7 +166,9 @@ def decline(public_id: str) -> ResponseReturnValue:
 @bp.get("/<string:public_id>/change")
 @requires(Act.APPROVE_PLAN)
 def ask_change(public_id: str) -> ResponseReturnValue:
-    """Ask what the plan should say instead."""
+    """Ask what a draft should say instead."""
+    if plans.by_public_id(public_id).state is not PlanState.DRAFT:
+        return redirect(url_for(".show", public_id=public_id))
     return _change_page(public_id)
 
 

@@ -107,8 +107,8 @@ TONES = {
 @bp.get("/<string:public_id>/act")
 @requires(Act.BOOK)
 def ask(public_id: str) -> ResponseReturnValue:
-    """Ask what is to be done, and show what it would change as soon as it can be said."""
-    if "act" not in request.args:
+    """Ask what is to be done to a plan that runs, and show what it would change."""
+    if "act" not in request.args or plans.by_public_id(public_id).state not in SIGNED:
         return redirect(url_for("desk_plan.show", public_id=public_id))
     html, refusal = _page(public_id)
     return html, refusal.status if refusal else 200

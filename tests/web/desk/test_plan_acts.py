@@ -128,6 +128,8 @@ def test_each_act_is_done_from_its_page_one_after_the_other(
                 a.site.code for a in booked if a is not None
             }
 
+    shown = client.get(f"{path}?act=carry-forward&visit=3&show=y").text
+    assert shown.count("takes this date") == 3  # of the three after it; the last date is new
     act("carry-forward&visit=3", "4 visits stay, 1 is new")
     at_ten = [f"Mar {day}, 10:00" for day in (15, 21, 24, 27, 30)]
     assert stand() == (at_ten, {"woburn"})
@@ -153,6 +155,9 @@ def test_each_act_is_done_from_its_page_one_after_the_other(
         row = db.session.query(Plan).filter_by(public_id=plan).one()
         acts = [v.change.act.value for v in row.versions if v.change is not None]
     assert acts == ["carry-forward", "other-site", "omit", "re-space", "go-on", "cease"]
+    # Of a plan that is over nothing is asked any more: the plan itself is shown.
+    for address in (f"{path}?act=defer", f"/desk/plans/{plan}/change"):
+        assert client.get(address).location == f"/desk/plans/{plan}"
 
 
 NONSENSE = (
