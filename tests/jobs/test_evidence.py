@@ -170,7 +170,7 @@ def test_while_the_provider_hangs_no_connection_is_held_and_people_book(
         began = time.perf_counter()
         with transaction():
             site, person = db.session.get_one(Site, place), db.session.get_one(Patient, booker_id)
-            make.call(site, person, make.at(10, days=day))
+            make.call(site, person, make.at(10, days=day + 1))
         return time.perf_counter() - began
 
     def send() -> None:
@@ -180,6 +180,9 @@ def test_while_the_provider_hangs_no_connection_is_held_and_people_book(
             deliver.run(outfit)
             let_go()
 
+    with app.app_context():
+        usual = [book(day) for day in range(CALLS + 1)][1:]  # the first warms up
+        let_go()
     worker = threading.Thread(target=send)
     worker.start()
     try:
@@ -187,17 +190,14 @@ def test_while_the_provider_hangs_no_connection_is_held_and_people_book(
         with app.app_context():
             let_go()
             assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
-            hung = [book(day) for day in range(1, CALLS + 1)]
+            hung = [book(day) for day in range(CALLS + 1, 2 * CALLS + 1)]
             assert queries.counts()[State.SENDING] == 1
             let_go()
     finally:
         server.let_go.set()
         worker.join()
-    with app.app_context():
-        after = [book(day) for day in range(CALLS + 1, 2 * CALLS + 1)]
-        let_go()
-    late, usual = (sorted(took)[len(took) * 95 // 100] * 1000 for took in (hung, after))
-    print(f"provider hangs: {CALLS} bookings, p95 {late:.0f} ms; without it {usual:.0f} ms")
+    slow, quick = (sorted(took)[len(took) * 95 // 100 - 1] * 1000 for took in (hung, usual))
+    print(f"provider hangs: {CALLS} bookings, p95 {slow:.0f} ms; without it {quick:.0f} ms")
 
 
 def test_what_came_in_while_we_were_down_is_taken_in_once(
