@@ -18,7 +18,7 @@ from scheduler.core.db import db
 from scheduler.messaging import lint
 from tests import make
 from tests.conftest import Keep
-from tests.journeys.world import PHONE, World, noon_zone, running, until
+from tests.journeys.world import PHONE, World, running, until
 
 pytestmark = pytest.mark.browser
 PASSWORD = "quiet-harbor-lamp"
@@ -38,7 +38,7 @@ def clinic_by_day(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> No
         woburn = clinic.add_site(
             "woburn",
             "Woburn",
-            zone_name=noon_zone(),
+            zone_name=make.noon_zone(),
             address="1 Main Street, Woburn, MA",
             phone="+17815550134",
             starts=2,

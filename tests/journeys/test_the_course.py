@@ -25,7 +25,7 @@ from scheduler.plans import library, protocol
 from scheduler.treatment import vocabulary
 from tests import make
 from tests.conftest import Keep
-from tests.journeys.world import PHONE, World, noon_zone, running, until
+from tests.journeys.world import PHONE, World, running, until
 
 pytestmark = pytest.mark.browser
 PASSWORD = "quiet-harbor-lamp"
@@ -43,7 +43,7 @@ def clinic_at_noon(app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> N
         woburn = clinic.add_site(
             "woburn",
             "Woburn",
-            zone_name=noon_zone(),
+            zone_name=make.noon_zone(),
             address="1 Main Street, Woburn, MA",
             phone="+17815550134",
             starts=2,
@@ -206,7 +206,7 @@ def test_from_the_first_tap_to_six_visits_in_one_text_and_one_feed(
         find_a_candidate(page, world)
         clear(page)
 
-        today = datetime.now(ZoneInfo(noon_zone())).date()
+        today = datetime.now(ZoneInfo(make.noon_zone())).date()
         page.goto(f"{page.url}?day={today.isoformat()}")
         page.locator("input[name=start]").first.check(force=True)
         page.get_by_role("button", name="Book the visit and its chat").click()

@@ -10,7 +10,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,15 +63,6 @@ def until(look: Callable[[], T], what: str, *, within: float = PATIENCE_S) -> T:
             return found
         time.sleep(0.1)  # a poll of other processes, not a way to order them
     raise AssertionError(f"waited {within:.0f} s in vain for {what}")
-
-
-def noon_zone() -> str:
-    """Return a zone in which it is about noon now, so that texts may go out at any hour here.
-
-    (POSIX signs: Etc/GMT+5 is five hours behind Greenwich.)
-    """
-    behind = datetime.now(UTC).hour - 12
-    return f"Etc/GMT{behind:+d}" if behind else "Etc/GMT"
 
 
 @contextmanager
