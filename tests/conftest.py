@@ -197,6 +197,7 @@ def app(
     config, extensions = dict(app.config), dict(app.extensions)
     yield app
     app.config.update(config)
+    app.extensions.clear()  # what a test counted in the app is not the next one's
     app.extensions.update(extensions)
     if database_url.startswith("sqlite"):  # the file goes; a server's connection is kept, warm
         dispose(app)

@@ -5,12 +5,15 @@ PostgreSQL keeps its own time, by which leases are judged; SQLite has none but t
 
 import os
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from scheduler.clinic import service as clinics
+from scheduler.clinic.models import Site
 from scheduler.core.db import db, transaction
 from scheduler.messaging import addresses
 from tests import make
@@ -80,9 +83,13 @@ def waiting(app: Flask, guest: Guest) -> int:
 def test_no_jump_of_the_clock_loses_or_doubles_anything(
     app: Flask, database_url: str, tmp_path: Path
 ) -> None:
-    portal.clinic(app, callers=2)
-    with app.app_context(), transaction():
+    site_id = portal.clinic(app, callers=2)
+    with app.app_context(), transaction() as session:
         make.staff("rosa")
+        # Texts go at any hour, as this test may be run.
+        site = session.get_one(Site, site_id)
+        for name, wall in (("quiet_until", "00:00"), ("quiet_from", "23:59:59.999999")):
+            clinics.choose(site, name, wall, actor="operator", now=datetime.now(UTC))
     moves = [hours for _ in range(ROUNDS) for hours in JUMPS]
     numbers = [FIRST + n for n in range(2 * len(moves))]
     allowed = [f"+1617{230 + n // 10000}{n % 10000:04}" for n in numbers]
