@@ -30,7 +30,7 @@ PATIENCE = 30.0  # seconds, then something is wrong
 POISON = {"starts_at": "2026-03-03T15:45:00+00:00", "zone": "Mars/Olympus"}
 #: What ends a worker in good order; and what does not.
 GOES = (signal.SIGTERM, signal.SIGINT)
-SIGNS = (*GOES, *([signal.SIGKILL] if os.environ.get("EMERGE_PROVE") else []))
+SIGNS = (*GOES, signal.SIGKILL) if os.environ.get("EMERGE_PROVE") else GOES[:1]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import re
 import urllib.request
+from collections.abc import Iterator
 from datetime import datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -183,6 +184,14 @@ def hold_the_chat(page: Page) -> None:
     page.locator("#is_changed-0").check(force=True)
     expect(page.locator("#says")).to_contain_text("50 %")
     press(page, "Record the chat")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.prove)])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh database; the journey of a call goes over both kinds each time."""
+    kind = "sqlite_template" if request.param == "sqlite" else "postgres_template"
+    with request.getfixturevalue(kind).fresh() as url:
+        yield url
 
 
 def test_from_the_first_tap_to_six_visits_in_one_text_and_one_feed(

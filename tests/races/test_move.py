@@ -47,7 +47,9 @@ def line(name: str, url: str, found: Crashes) -> str:
     )
 
 
-@pytest.mark.parametrize("service", ["call", "first infusion with its chat"])
+@pytest.mark.parametrize(
+    "service", [pytest.param("call", marks=pytest.mark.prove), "first infusion with its chat"]
+)
 def test_a_move_killed_at_any_step_is_done_or_not_done(
     app: Flask, keep: Keep, database_url: str, service: str
 ) -> None:
