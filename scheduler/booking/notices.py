@@ -607,17 +607,25 @@ def _way_home(message: MessageView, *, public_url: str, now: datetime) -> Verdic
     return Send(facts=_facts(appointment), links={"link": f"{public_url}/my/{token}/home"})
 
 
-def _link(
-    appointment: Appointment,
-    *,
-    public_url: str,
-    now: datetime,
-    until: Appointment | None = None,  # the last that it is to lead to
-) -> dict[str, str]:
-    token = mint_link(
+def page_token(appointment: Appointment, *, now: datetime, until: Appointment | None = None) -> str:
+    """Return the token of a new link to an appointment's own page.
+
+    Args:
+        until: The last appointment it is to lead to, when a text tells of several.
+    """
+    return mint_link(
         appointment.patient,
         appointment.topic,
         expires_at=(until or appointment).ends_at + LINK_LIVES_ON,
         now=now,
     )
-    return {"link": f"{public_url}/my/{token}"}
+
+
+def _link(
+    appointment: Appointment,
+    *,
+    public_url: str,
+    now: datetime,
+    until: Appointment | None = None,
+) -> dict[str, str]:
+    return {"link": f"{public_url}/my/{page_token(appointment, now=now, until=until)}"}

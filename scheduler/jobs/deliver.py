@@ -62,7 +62,8 @@ class Pace:
 
     def answered(self) -> None:
         """Say that a call is over: its place in the second is free again when the second is."""
-        self._free_at.append(self.clock() + self._filled_s)
+        if self.per_second:
+            self._free_at.append(self.clock() + self._filled_s)
 
     def _ahead(self, share: float) -> float:
         """Return how long to wait: with each place held by a call, a while before another look."""

@@ -4,8 +4,9 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, func, or_, select
 
 from scheduler.core.db import db
 from scheduler.messaging import outbox, rules
@@ -35,11 +36,23 @@ def sending_is_blocked(inbound_url: str | None) -> Blocked | None:
     `inbound_url` is the address texts come in by, or None when texts do not go through a
     provider (the simulated phone hears everything).
     """
-    if tasks.is_open(outbox.TEXTS_STOPPED, outbox.PROVIDER):
+    found = db.session.execute(select(*_STANDING), {"url": inbound_url or ""}).one()
+    return _blocked(inbound_url, found)
+
+
+def _blocked(inbound_url: str | None, found: Row[*tuple[Any, ...]]) -> Blocked | None:
+    if found.is_stopped:
         return Blocked.STOPPED
-    if inbound_url is not None and db.session.get(InboundRoute, inbound_url) is None:
+    if inbound_url is not None and not found.is_proved:
         return Blocked.UNVERIFIED
     return None
+
+
+#: What decides whether texts may leave.
+_STANDING = (
+    tasks.has_open(outbox.TEXTS_STOPPED, outbox.PROVIDER).label("is_stopped"),
+    exists().where(InboundRoute.url == bindparam("url")).label("is_proved"),
+)
 
 
 def have_come_in(refs: Sequence[str]) -> set[str]:
@@ -57,14 +70,12 @@ def channels_due(inbound_url: str | None, *, now: datetime) -> tuple[Channel, ..
     One question, built once: a worker asks it before each message, and each second without one.
     """
     found = db.session.execute(_DUE, {"url": inbound_url or "", "now": now}).one()
-    is_blocked = found.is_stopped or (inbound_url is not None and not found.is_proved)
-    may_leave = (Channel.EMAIL,) if is_blocked else tuple(Channel)
+    may_leave = (Channel.EMAIL,) if _blocked(inbound_url, found) else tuple(Channel)
     return tuple(channel for channel in may_leave if getattr(found, channel.value))
 
 
 _DUE = select(
-    tasks.has_open(outbox.TEXTS_STOPPED, outbox.PROVIDER).label("is_stopped"),
-    exists().where(InboundRoute.url == bindparam("url")).label("is_proved"),
+    *_STANDING,
     *(
         exists()
         .where(

@@ -2,7 +2,6 @@
 
 import re
 import urllib.request
-from collections.abc import Iterator
 from datetime import datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -186,14 +185,9 @@ def hold_the_chat(page: Page) -> None:
     press(page, "Record the chat")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.prove)])
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A fresh database; the journey of a call goes over both kinds each time."""
-    kind = "sqlite_template" if request.param == "sqlite" else "postgres_template"
-    with request.getfixturevalue(kind).fresh() as url:
-        yield url
-
-
+@pytest.mark.parametrize(  # the journey of a call goes over both kinds each time
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.prove)], indirect=True
+)
 def test_from_the_first_tap_to_six_visits_in_one_text_and_one_feed(
     app: Flask,
     database_url: str,

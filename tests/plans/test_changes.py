@@ -31,12 +31,6 @@ TODAY = at(13, 9)  # a Friday; the first of six visits was the day before
 
 
 @pytest.fixture
-def where(once: Once) -> course.Clinic:
-    """Two sites and staff."""
-    return once(course.clinic)
-
-
-@pytest.fixture
 def running(once: Once, where: course.Clinic) -> int:
     """A plan of six visits, the first of them held on Thursday, March 12."""
 

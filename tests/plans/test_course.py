@@ -46,13 +46,6 @@ from tests.conftest import Keep, Once
 from tests.course import NOW, at, person
 
 
-@pytest.fixture
-def where(app: Flask, once: Once) -> course.Clinic:
-    """Two sites and staff."""
-
-    return once(course.clinic)
-
-
 def june(**more: object) -> Patient:
     """The patient of these tests."""
     return make.patient("June", "Okafor", now=NOW, **more)
@@ -62,30 +55,21 @@ def june(**more: object) -> Patient:
 def drafted(once: Once, where: course.Clinic) -> int:
     """June's plan as the chat drafted it."""
 
-    def made() -> int:
-        return course.draft(june(), where).id
-
-    return once(made)
+    return once(lambda: course.draft(june(), where).id)
 
 
 @pytest.fixture
 def approved(once: Once, where: course.Clinic) -> int:
     """June's plan, signed."""
 
-    def made() -> int:
-        return course.approved(june(), where).id
-
-    return once(made)
+    return once(lambda: course.approved(june(), where).id)
 
 
 @pytest.fixture
 def scheduled(once: Once, where: course.Clinic) -> int:
     """June's plan with its six visits booked."""
 
-    def made() -> int:
-        return course.scheduled(june(), where).id
-
-    return once(made)
+    return once(lambda: course.scheduled(june(), where).id)
 
 
 def reread(row: int) -> Appointment:

@@ -33,12 +33,6 @@ from tests.conftest import Keep, Once
 from tests.course import NOW, at, person
 
 
-@pytest.fixture
-def where(once: Once) -> course.Clinic:
-    """Two sites and staff."""
-    return once(course.clinic)
-
-
 def june() -> Patient:
     return make.patient("June", "Okafor", now=NOW, pain=Pain.CRPS)
 
@@ -59,20 +53,14 @@ def infused(once: Once, where: course.Clinic) -> int:
 def drafted(once: Once, where: course.Clinic) -> int:
     """June's plan as the chat drafted it."""
 
-    def made() -> int:
-        return course.draft(june(), where).id
-
-    return once(made)
+    return once(lambda: course.draft(june(), where).id)
 
 
 @pytest.fixture
 def approved(once: Once, where: course.Clinic) -> int:
     """June's plan, signed."""
 
-    def made() -> int:
-        return course.approved(june(), where).id
-
-    return once(made)
+    return once(lambda: course.approved(june(), where).id)
 
 
 def held(infusion: Appointment, **more: object) -> ChatHeld:

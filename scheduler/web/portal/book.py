@@ -31,7 +31,6 @@ from scheduler.core.errors import Refusal
 from scheduler.core.tokens import mint
 from scheduler.messaging import consent
 from scheduler.patients import service as patients
-from scheduler.patients.links import mint_link
 from scheduler.patients.models import Pain, PainSince
 from scheduler.plans import service as plans
 from scheduler.web import display, i18n, visitor
@@ -187,12 +186,7 @@ def _booked(form: DetailsForm, place: Where, start: datetime, *, now: datetime) 
     holder = visitor.new_holder()
     with transaction():
         appointment = _book_once(form, place, start, holder=holder, now=now)
-        return mint_link(
-            appointment.patient,
-            appointment.topic,
-            expires_at=appointment.ends_at + notices.LINK_LIVES_ON,
-            now=now,
-        )
+        return notices.page_token(appointment, now=now)
 
 
 def _instead(

@@ -10,7 +10,6 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.core.errors import Refusal
-from scheduler.patients.links import mint_link
 from scheduler.plans import waiting
 from scheduler.waitlist import offers
 from scheduler.waitlist.errors import OfferOver
@@ -35,12 +34,7 @@ def take() -> ResponseReturnValue:
     try:
         with transaction():
             appointment = waiting.accept_offer(offer.id, actor=f"patient:{patient_id}", now=now)
-            token = mint_link(
-                appointment.patient,
-                appointment.topic,
-                expires_at=appointment.ends_at + notices.LINK_LIVES_ON,
-                now=now,
-            )
+            token = notices.page_token(appointment, now=now)
     except OfferOver:
         return _page(status=409 if offer.state is not OfferState.ACCEPTED else 200)
     except Refusal:

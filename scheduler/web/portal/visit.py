@@ -17,7 +17,7 @@ from scheduler.core.db import transaction
 from scheduler.core.errors import Refusal
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
-from scheduler.patients.links import close_feed, feed_since, mint_link, open_link, renew_feed
+from scheduler.patients.links import close_feed, feed_since, open_link, renew_feed
 from scheduler.plans import service as plans
 from scheduler.plans import waiting
 from scheduler.reports import way_home
@@ -160,12 +160,7 @@ def open_other() -> ResponseReturnValue:
     wanted = coming.get(request.form.get("which", ""))
     if wanted is not None:  # else it was called off meanwhile: the page says what stands
         with transaction():
-            token = mint_link(
-                wanted.patient,
-                wanted.topic,
-                expires_at=wanted.ends_at + notices.LINK_LIVES_ON,
-                now=now,
-            )
+            token = notices.page_token(wanted, now=now)
         visitor.open_visit(token, is_booker=False, now=now)
     return redirect(url_for("visit.show"), code=303)
 
