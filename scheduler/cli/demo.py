@@ -224,9 +224,10 @@ IN_CONFIDENCE: dict[int, dict[str, object]] = {
     16: {"shares_phone": True},
 }
 PHONE_ONLY = 5
-#: What the administrator has a confirmation say.
-CONFIRMED = (
-    "{clinic}: thank you, see you {when}. Park for free behind the house. Questions? Call {phone}."
+#: What the administrator has the text before a visit say.
+TOMORROW = (
+    "{clinic}: see you {when}, at {place}. Park for free behind the house. {before}"
+    "Reply 1 to confirm, 2 to change. Questions? Call {phone}. Text STOP to end texts."
 )
 
 
@@ -280,9 +281,9 @@ def _build(*, now: datetime) -> _Clinic:
 def _own_words(built: _Clinic, *, now: datetime) -> None:
     config: Config = current_app.extensions["emerge_config"]
     versions.save(
-        "confirmed",
+        "visit-tomorrow",
         "en",
-        CONFIRMED,
+        TOMORROW,
         seen=0,
         public_url=config.public_url,
         actor=f"staff:{built.staff['priya'].id}",

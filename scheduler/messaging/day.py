@@ -72,6 +72,12 @@ class Day:
             begins=self.chosen.quiet_until,
         )
 
+    def what_keeps(self, until: datetime) -> str:
+        """Name the cap that keeps a text until the moment `frees_at` gave, in words for staff."""
+        if until == self.next_begins:
+            return f"the limit of {_texts(self.chosen.texts_a_day)} a day"
+        return f"the limit of {_texts(self.chosen.texts_a_week)} in seven days"
+
     def leaves_room(self, purpose: Purpose, patient_id: int) -> bool:
         """Say whether a text now leaves the more urgent ones of the coming week their place.
 
@@ -98,6 +104,10 @@ class Day:
 
     def _had_on(self, day: date) -> int:
         return sum(moment.astimezone(self.zone).date() == day for moment in self.told)
+
+
+def _texts(count: int) -> str:
+    return "1 text" if count == 1 else f"{count} texts"
 
 
 def has_room(patient: Patient, zone: ZoneInfo, *, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """What a message must and must not say, checked for every shipped text and again when sent."""
 
 import re
+from collections.abc import Iterable
 
 from scheduler.core.words import plain
 from scheduler.messaging import rules
@@ -19,9 +20,11 @@ _TELLING_START = re.compile(
 #: Whole words that do.
 _TELLING_WORDS = frozenset({"dor", "dores", "iv", "ms", "ptsd", "fee", "price", "balance", "pay"})
 _STOP_IS_SAID = re.compile(r"\bSTOP\b")
-_SHORTENER = re.compile(
-    r"(?<![\w.-])(bit\.ly|tinyurl\.com|t\.co|goo\.gl|is\.gd|ow\.ly|rb\.gy|cutt\.ly)/", re.I
+#: What a phone makes a link or a mail address of. "Today.Please" is a sentence that wants a space.
+_LEADS = re.compile(
+    r"\w*://\S*|\w[\w@+-]*(?:\.[\w-]+)*\.(?:[a-z]{2,}|[A-Z]{2,})(?!\w)(?:[/:?#]\S*)?"
 )
+_ENDS_A_SENTENCE = ".,;:!?)”\"'"
 
 #: Texts about one site: they name it.
 _OF_A_SITE = ("visit-", "call-", "all-cancelled")
@@ -40,6 +43,13 @@ def telling(text: str) -> list[str]:
     return found + (["$"] if "$" in text else [])
 
 
+def leads_to(text: str, *, but: Iterable[str] = ()) -> list[str]:
+    """Return what a phone would turn into a link or a mail address, except what is given."""
+    for known in sorted(but, key=len, reverse=True):
+        text = text.replace(known, " ") if known else text
+    return list(dict.fromkeys(one.rstrip(_ENDS_A_SENTENCE) for one in _LEADS.findall(text)))
+
+
 def faults(
     body: str,
     *,
@@ -48,10 +58,12 @@ def faults(
     subject: str | None = None,
     site: str = "",
     address: str = "",
+    links: Iterable[str] = (),
 ) -> list[str]:
     """Return everything that is wrong with a finished message, in words; nothing when it is fit.
 
     The site's postal `address` is not judged: a house in Medical Park Drive stands where it does.
+    `links` are our own, put in for the reader; no other may stand in a message.
     """
     wrong = []
     spoken = re.sub(r"(https?://[^/\s]+)(/\S*)?", _address_words, body)
@@ -63,8 +75,10 @@ def faults(
         wrong.append("a name was left unfilled")
     if template.startswith(_OF_A_SITE) and (not site or site not in body):
         wrong.append("does not name the site")
-    if _SHORTENER.search(body):
-        wrong.append("hides its link behind a shortener")
+    if elsewhere := leads_to(f"{subject or ''} {body}", but=[*links, address, site]):
+        wrong.append(
+            f"leads elsewhere: {', '.join(elsewhere)}; only the patient's own link may stand in it"
+        )
     if not is_text:
         if len((subject or "").splitlines()) > 1:
             wrong.append("needs an empty line after its subject")

@@ -57,6 +57,8 @@ _MOST_JUDGED = 25  # in one transaction, so that a backlog never holds the write
 _LONGEST_DELAY = timedelta(hours=1)
 _ONCE_MORE_AFTER = timedelta(hours=2)
 _NEVER_AGAIN = ":once-more"
+#: What keeps a text until the morning, in words for staff.
+_NIGHT = "the night"
 #: Purposes that leave no room for others: there is nothing more urgent, or it cannot wait.
 _SURE = frozenset({Purpose.CHANGE, Purpose.TOMORROW})
 _message = table_of(Message).c
@@ -402,13 +404,14 @@ def _say_of_the_day(message: Message, day: Day, judge: Judge) -> Outgoing | None
     frees_at = day.frees_at()
     purpose = _purpose(message)
     if frees_at is not None and purpose is not Purpose.CHANGE:
-        _settle(message, Wait(frees_at), day.now)
+        _settle(message, Wait(frees_at, day.what_keeps(frees_at)), day.now)
         return None
     others = _due_with(message, day)
     undoable = [o for o in others if o.send_after > day.now and _purpose(o) is Purpose.CHANGE]
     if undoable and purpose is not Purpose.CHANGE:
         # Else they would be told twice today: once now, and once of the change.
-        _settle(message, Wait(min(other.send_after for other in undoable)), day.now)
+        until = min(other.send_after for other in undoable)
+        _settle(message, Wait(until, "the change it is said with"), day.now)
         return None
     others = [other for other in others if other not in undoable]
     return _say([message, *others], judge, day.now, day=day, frees_at=frees_at)
@@ -516,9 +519,10 @@ def _has_no_room(
             message.counted_at = day.now  # it is the text of the day for what it says as well
         return None
     if frees_at is not None:
-        return Wait(min(frees_at, send.near - at_once) if send.near else frees_at)
+        until = min(frees_at, send.near - at_once) if send.near else frees_at
+        return Wait(until, day.what_keeps(frees_at))
     if leading not in _SURE and not day.leaves_room(leading, message.patient_id or 0):
-        return Wait(day.next_begins)
+        return Wait(day.next_begins, "the room for more urgent texts")
     message.counted_at = day.now
     return None
 
@@ -571,7 +575,7 @@ def _reach_back(message: Message, patient: Patient | None, now: datetime) -> Ver
     if message.template == rules.IN_DANGER:
         return None
     morning = _answered_at(message.recipient, patient, now=now)
-    return Wait(morning) if morning > now else None
+    return Wait(morning, _NIGHT) if morning > now else None
 
 
 def _answered_at(number: str, patient: Patient | None, *, now: datetime) -> datetime:
@@ -602,7 +606,7 @@ def _reach_by_text(message: Message, patient: Patient, now: datetime) -> Verdict
     if message.is_reply and now - message.created_at <= rules.JUST_NOW:
         return None
     morning = night_is_over(patient, zone_of(message, patient), now=now)
-    return Wait(morning) if morning > now else None
+    return Wait(morning, _NIGHT) if morning > now else None
 
 
 def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
@@ -623,6 +627,7 @@ def _word(message: Message, view: MessageView, verdict: Send) -> Outgoing:
         subject=words.subject,
         site=verdict.facts.get("site", ""),
         address=verdict.facts.get("address", ""),
+        links=verdict.links.values(),
     )
     if wrong:
         raise Unfit("; ".join(wrong))
@@ -669,7 +674,8 @@ def body_print(recipient: str, body: str) -> str:
 def _settle(message: Message, verdict: Verdict, now: datetime) -> None:
     if isinstance(verdict, Wait):
         if verdict.until >= message.expires_at:
-            _end(message, State.EXPIRED, "its time passes before it may go", now)
+            what = verdict.because or "something else"
+            _end(message, State.EXPIRED, f"{what} kept it back until its time had passed", now)
             _ask_if_unsaid(message, now)
             return
         message.state = State.QUEUED

@@ -143,8 +143,13 @@ def drafted(words: str, *, patient: Patient | None, phone: str, address: str) ->
             "Say it shorter, or call them.",
             field="words",
         )
+    if elsewhere := lint.leads_to(made.body, but=[address]):
+        raise Invalid(
+            f"A text may not lead anywhere else: leave out “{'”, “'.join(elsewhere)}”.",
+            field="words",
+        )
     if lint.faults(made.body, template=rules.BY_STAFF, is_text=True, address=address):
-        raise Invalid("Leave out the curly braces and shortened links.", field="words")
+        raise Invalid("Leave out the curly braces.", field="words")
     return made
 
 

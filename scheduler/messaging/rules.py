@@ -71,9 +71,13 @@ class Drop:
 
 @dataclass(frozen=True)
 class Wait:
-    """Not yet: ask again at `until`. Past the message's expiry it expires instead."""
+    """Not yet: ask again at `until`. Past the message's expiry it expires instead.
+
+    `because` names what keeps it back, in words for staff.
+    """
 
     until: datetime
+    because: str = ""
 
 
 Verdict = Send | Drop | Wait

@@ -146,9 +146,10 @@ def look(template: str, language: str, words: str, *, public_url: str) -> Looked
             wrong.append(f"says too much: {', '.join(sorted(set(said)))}")
         return Looked([], wrong)
     samples = []
+    links = _links(public_url)
     for site, facts in _facts():
         try:
-            made = texts.render(template, language, facts, _links(public_url), words=words)
+            made = texts.render(template, language, facts, links, words=words)
         except texts.Unfinished as unfinished:
             return Looked([], [f"cannot be tried: {unfinished}"])
         samples.append(
@@ -167,6 +168,7 @@ def look(template: str, language: str, words: str, *, public_url: str) -> Looked
             subject=made.subject,
             site=facts["site"],
             address=facts["address"],
+            links=links.values(),
         )
     return Looked(samples, list(dict.fromkeys(wrong)))
 
@@ -240,6 +242,7 @@ def render(
             subject=made.subject,
             site=facts.get("site", ""),
             address=facts.get("address", ""),
+            links=links.values(),
         ):
             return made
         log.warning("version %s of a text is unfit for what it is to say: shipped words", row.id)

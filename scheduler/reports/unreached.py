@@ -32,6 +32,7 @@ WHY_NOT_TEXTED = {
     Word.REVOKED: "Said stop to texts",
 }
 _CHANNEL_WORDS = {Channel.SMS: "A text", Channel.EMAIL: "An e-mail"}
+_SEVERAL = {"A text": "Texts", "An e-mail": "E-mails"}
 _HEARD = [calling.WORDS[answer] for answer in calling.Answer if answer not in calling.NOBODY_HEARD]
 
 
@@ -166,10 +167,12 @@ def _failures(tasks: Sequence[Task]) -> list[str]:
         if message is not None:
             like = (_CHANNEL_WORDS[message.channel], message.error_text or "")
             days.setdefault(like, []).append(_day(message))
-    return [
-        f"{what} of {', '.join(dict.fromkeys(when))} did not arrive{': ' if why else ''}{why}"
-        for (what, why), when in days.items()
-    ]
+    said = []
+    for (what, why), when in days.items():
+        of = list(dict.fromkeys(when))
+        which = _SEVERAL[what] if len(of) > 1 else what
+        said.append(f"{which} of {', '.join(of)} did not arrive{': ' if why else ''}{why}")
+    return said
 
 
 def _day(message: Message) -> str:

@@ -231,7 +231,9 @@ def test_what_could_only_go_after_its_time_expires_at_night() -> None:
     with transaction():
         assert outbox.claim_next("worker-1", SEND, now=night) is None
 
-    assert again(message).state is State.EXPIRED
+    row = again(message)
+    assert row.state is State.EXPIRED
+    assert row.error_text == "the night kept it back until its time had passed"
 
 
 def test_what_was_withdrawn_does_not_pass_the_last_door() -> None:

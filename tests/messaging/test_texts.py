@@ -129,6 +129,7 @@ def test_no_text_says_too_much_or_takes_more_than_two_parts(name: str, language:
             subject=words.subject,
             site=facts["site"],
             address=facts["address"],
+            links=LINKS.values(),
         )
 
         assert wrong == []
@@ -213,20 +214,35 @@ def test_words_that_tell_why_somebody_comes_are_found(said: str, found: list[str
     assert lint.telling(said) == found
 
 
+def test_a_sentence_that_wants_a_space_is_no_link_and_ours_is_none_that_leads_elsewhere() -> None:
+    said = f"See you at 10:45 a.m.Please come in.Park at No.5, 10.30 is fine. {LINK}/ready {LINK}."
+
+    assert lint.leads_to(said, but=LINKS.values()) == []
+    assert lint.leads_to("www.evil.example, EVIL.COM; x://y") == [
+        "www.evil.example",
+        "EVIL.COM",
+        "x://y",
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
         ("Hello. STOP", "does not begin with who we are"),
         ("Emerge Wellness: see you {when}. STOP", "a name was left unfilled"),
         ("Emerge Wellness: see you.", "does not say how to stop"),
-        ("Emerge Wellness: https://bit.ly/x STOP", "hides its link behind a shortener"),
-        ("Emerge Wellness: see Bit.ly/x STOP", "hides its link behind a shortener"),
+        ("Emerge Wellness: https://bit.ly/x STOP", "leads elsewhere: https://bit.ly/x; only"),
+        ("Emerge Wellness: see Bit.ly/x STOP", "leads elsewhere: Bit.ly/x; only"),
+        (f"Emerge Wellness: see evil.example/?{LINK} STOP", "leads elsewhere: evil.example/; "),
+        (f"Emerge Wellness: see {LINK}@evil.example STOP", "leads elsewhere: evil.example; only"),
+        ("Emerge Wellness: write to us@evil.example. STOP", "leads elsewhere: us@evil.example; "),
         ("Emerge Wellness: " + "word " * 70 + "STOP", "takes 3 parts"),
         ("Emerge Wellness: see https://clinic.example/ketamine/x STOP", "says too much: ketamine"),
     ],
 )
 def test_the_lint_names_the_fault(body: str, fault: str) -> None:
-    assert fault in lint.faults(body, template="call-booked", is_text=True)
+    wrong = lint.faults(body, template="call-booked", is_text=True, links=[LINK])
+    assert any(one.startswith(fault) for one in wrong), wrong
 
 
 def test_a_text_about_a_visit_names_its_site() -> None:
@@ -238,7 +254,7 @@ def test_a_text_about_a_visit_names_its_site() -> None:
 
 
 def test_a_subject_that_runs_on_into_the_head_of_the_mail_is_unfit() -> None:
-    subject = "your appointment\nBcc: somebody@evil.example"
+    subject = "your appointment\nBcc: somebody"
 
     assert lint.faults("See you.", template="invite", is_text=False, subject=subject) == [
         "needs an empty line after its subject"

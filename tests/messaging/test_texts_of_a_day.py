@@ -234,9 +234,13 @@ class TestOneDay:
         due(self.patient, "visit-prepare", 5, on(2, 16))
         assert len(self.run()) == 1
         late = due(self.patient, "visit-soon", 9, on(2, 11))
+        never = due(self.patient, "visit-soon", 8, on(2, 11), expires_at=on(2, 23))
 
         assert self.run(on(2, 12)) == []
         assert states()[late] is State.QUEUED
+        with transaction():
+            kept = db.session.get_one(Message, never).error_text
+        assert kept == "the limit of 1 text a day kept it back until its time had passed"
 
     def test_no_more_than_one_a_day_and_three_a_week_and_the_urgent_ones_have_their_place(
         self,

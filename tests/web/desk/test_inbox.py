@@ -74,6 +74,7 @@ def test_an_answer_is_looked_at_judged_and_sent_once(
         ("  ", "Write what they should read."),
         ("Your ketamine is ready", "leave out “ketamine”"),
         ("Park behind {house}", "Leave out the curly braces"),
+        ("See https://evil.example/x", "leave out “https://evil.example/x”"),
         ("far " * 90, "too long for two parts"),
     ):
         refused = send(client, path, words=words, **form)

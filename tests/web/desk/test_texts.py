@@ -68,6 +68,7 @@ def test_words_are_tried_saved_used_and_put_back(
         (OWN.replace("{clinic}", "Hello"), "does not begin with who we are"),
         (OWN + " {", "has a brace that means nothing"),
         (OWN + " word" * 50, "takes 3 parts"),
+        (OWN + " See evil.example", "leads elsewhere: evil.example; only the patient"),
     ):
         refused = send(client, words=words, seen=0)
         assert refused.status_code == 422
