@@ -79,7 +79,14 @@ def server(url: str, *, spans: Path | None = None) -> Iterator[int]:
         "BENCH_SPANS": str(spans or ""),
     }
     command = [
-        *(sys.executable, "-m", "gunicorn", "benchmarks.wsgi:app", "-k", "gthread"),
+        *(
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "benchmarks.wsgi:app",
+            "-k",
+            "scheduler.web.server.FairWorker",
+        ),
         *("-w", "2", "--threads", "4", "--no-control-socket"),
         *("-b", f"127.0.0.1:{port}", "--log-level", "warning"),
     ]

@@ -186,8 +186,9 @@ def _served(folder: Path) -> Iterator[Served]:
         "PUBLIC_URL": address,
         "STOPPED_AT": MOMENT.isoformat(),
     }
-    command = [sys.executable, "-m", "gunicorn", "tests.support.stopped:app", "-k", "gthread"]
-    command += ["-w", "1", "--threads", "4", "--no-control-socket", "--log-level", "warning"]
+    command = [sys.executable, "-m", "gunicorn", "tests.support.stopped:app"]
+    command += ["-k", "scheduler.web.server.FairWorker", "-w", "1", "--threads", "4"]
+    command += ["--no-control-socket", "--log-level", "warning"]
     server = subprocess.Popen([*command, "-b", f"127.0.0.1:{port}"], cwd=ROOT, env=environment)
     try:
         _wait_for(port, server)

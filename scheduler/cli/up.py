@@ -83,7 +83,7 @@ def _serve(app: Flask, config: Config, host: str, port: int) -> int:
     """
     options: dict[str, object] = {
         "bind": f"{host}:{port}",
-        "worker_class": "gthread",
+        "worker_class": "scheduler.web.server.FairWorker",
         "workers": 2,
         "threads": 4,
         "graceful_timeout": PATIENCE_S,

@@ -100,7 +100,7 @@ def running(database_url: str, folder: Path) -> Iterator[World]:
 def web_command(port: int, *, workers: int = 2) -> list[str]:
     """Return the production server's command line."""
     return [
-        *(sys.executable, "-m", "gunicorn", "wsgi:app", "-k", "gthread"),
+        *(sys.executable, "-m", "gunicorn", "wsgi:app", "-k", "scheduler.web.server.FairWorker"),
         *("-w", str(workers), "--threads", "4", "--no-control-socket"),
         *("-b", f"127.0.0.1:{port}", "--log-level", "warning"),
     ]

@@ -16,11 +16,11 @@ from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import flask.cli  # noqa: F401  read before the fork, as the next three
-import gunicorn.app.wsgiapp
-import gunicorn.workers.gthread  # noqa: F401
+import flask.cli  # noqa: F401  read before the fork, as the others here
+import gunicorn.app.wsgiapp  # noqa: F401
 
-import scheduler.app  # noqa: F401
+import scheduler.app
+import scheduler.web.server  # noqa: F401
 from config import ROOT
 from tests import races
 
