@@ -133,6 +133,17 @@ HARNESSES = (
         "mark after the call doubles; mark before it loses",
     ),
     Harness(
+        "Nothing gets stuck unseen: each state that waits is on the desk's list in time (R-19)",
+        "tests/web/desk/test_stuck.py",
+        "a list that looks only at what went out misses four states of five",
+    ),
+    Harness(
+        "Somebody notices when the worker dies or sleeps; poison holds up nobody (R-22)",
+        "tests/jobs/test_worker.py tests/web/hooks/test_health.py tests/web/desk/test_alarms.py"
+        " tests/messaging/test_outbox.py",
+        "without setting aside poison stops all; one sign of life long ago is taken for life",
+    ),
+    Harness(
         "8 workers, 2,000 texts × 3 seeds: each once; one asleep past its lease sends nothing old",
         "tests/jobs/test_many_workers.py",
         "workers that look without taking send twice",

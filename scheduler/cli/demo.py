@@ -463,8 +463,10 @@ class _Story:
             self.at(self.now - timedelta(minutes=40), self._call_off_next(person.id))
         if number == 26:
             self.at(self.now - timedelta(minutes=50), self._text(person.id, "Can I park there?"))
+        # A chat that follows a visit of ours is booked after it: then it is the one they are owed.
+        known = booked if begins_here else begins
         self.at(
-            max(self.wall(first, 16, dice.randrange(50)), begins + timedelta(hours=1)),
+            max(self.wall(first, 16, dice.randrange(50)), known + timedelta(hours=1)),
             self._chat(person.id, site, first + shift + 2),
         )
 

@@ -1,6 +1,6 @@
 """The life of a message, on both databases."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -464,7 +464,9 @@ def test_a_worker_that_died_in_the_call_leaves_an_ambiguous_message() -> None:
     assert again(message).state is State.AMBIGUOUS
 
 
-def test_a_poisoned_message_is_set_aside_and_the_next_ones_go() -> None:
+def test_a_poisoned_message_is_set_aside_and_the_next_ones_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with transaction():
         poison = queue(ana(NOW), NOW)
         queue(ana(NOW, given="Ben"), NOW, dedupe_key="sound", topic="appointment:43")
@@ -474,7 +476,15 @@ def test_a_poisoned_message_is_set_aside_and_the_next_ones_go() -> None:
             raise ZeroDivisionError
         return Send(facts=FACTS)
 
+    def leave_it_in_front(message: Message, _reason: str, _now: datetime) -> None:
+        message.state, message.claimed_by, message.lease_until = State.QUEUED, None, None
+
     poison_id, moment, taken = poison.id, NOW, []
+    with monkeypatch.context() as patched, transaction():
+        patched.setattr(outbox, "_set_aside", leave_it_in_front)
+        stops = outbox.claim_next("worker-1", judge, now=moment) is None
+        print(f"control: what is not set aside stops what is behind it: {stops}")
+        assert stops
     for _ in range(4):
         with transaction():
             outgoing = outbox.claim_next("worker-1", judge, now=moment)

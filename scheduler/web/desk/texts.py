@@ -63,6 +63,19 @@ TITLES = {
 }
 
 
+#: What waits under a name without words of its own: what it will say is known when it goes.
+_SAID_LATE = {"changed": "about what changed", "cancelled": "about what is off"}
+
+
+@bp.app_template_filter("message_title")
+def message_title(name: str) -> str:
+    """Say what a message is for, as it follows "Text" or "E-mail"."""
+    if name in _SAID_LATE:
+        return _SAID_LATE[name]
+    title = TITLES.get(name, name.replace("-", " ")).removeprefix("E-mail ")
+    return title[0].lower() + title[1:]
+
+
 class WordsForm(Form):
     """The words of one message in one language."""
 
