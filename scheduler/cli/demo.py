@@ -514,6 +514,11 @@ class _Story:
 
     def _chat(self, person_id: int, site: Site, days: int) -> Callable[[datetime], None]:
         def act(moment: datetime) -> None:
+            with transaction():
+                coming = book.upcoming(person_id, now=moment)
+                has_one = any(a.service_code is ServiceCode.CHAT for a in coming)
+            if has_one:
+                return
             found = self._book(ServiceCode.CHAT, person_id, site, self.wall(days, 11), moment)
             if found is not None:
                 self._live_through(found, moment)

@@ -67,6 +67,8 @@ WHY = {
     "call-offer": "on the waitlist, and a time is free",
     "visit-offer": "on the waitlist, and a time is free",
 }
+#: Speak of more than one appointment; their words say which.
+SEVERAL = frozenset({"coming-up", "dates", "all-cancelled"})
 BY_ENDING = {
     "booked": "the patient has not been told of it",
     "moved": "the patient knows another time",
@@ -308,7 +310,7 @@ def _told(one: Sent) -> dict[str, Any]:
         "kind": "text" if one.channel is Channel.SMS else "mail",
         "to": one.recipient,
         "name": name,
-        "about": _about(message.topic),
+        "about": None if name.removesuffix("-ready") in SEVERAL else _about(message.topic),
         "why": why(name),
         "words": message.body or "",
     }

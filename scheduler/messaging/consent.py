@@ -16,13 +16,16 @@ from scheduler.audit import service as audit
 from scheduler.core.db import db
 from scheduler.messaging import rules
 from scheduler.messaging.locks import in_order
-from scheduler.messaging.models import ConsentEntry, Message
+from scheduler.messaging.models import ConsentEntry, InboundText, Message
 from scheduler.messaging.states import Channel, ConsentAct, State
 from scheduler.patients.models import Patient, Standing
+from scheduler.tasks import service as tasks
 
 PURPOSE = "appointments"
 #: The source of a grant that nobody has checked: anybody can type a number online.
 UNVERIFIED = "portal"
+#: The task that asks a person to note that a number said stop.
+STOPPED = "stopped-texts"
 
 
 class Word(enum.StrEnum):
@@ -62,6 +65,8 @@ def grant(
 ) -> None:
     """Write down that a patient agreed to be texted at `number`, with the words they agreed to."""
     _write(ConsentAct.GRANTED, patient.id, number, wording, source, actor, origin, now)
+    if source != UNVERIFIED:
+        _nobody_must_note_a_stop(number, actor=actor, now=now)
     audit.record(
         "consent-granted",
         f"patient:{patient.id}",
@@ -258,6 +263,15 @@ def ledger(patient: Patient) -> list[ConsentEntry]:
         mine = mine | (ConsentEntry.number == patient.reached_at)
     lines = select(ConsentEntry).where(mine).order_by(ConsentEntry.id.desc())
     return list(db.session.scalars(lines))
+
+
+def _nobody_must_note_a_stop(number: str, *, actor: str, now: datetime) -> None:
+    """Close what asks a person to note a stop of this number: it gets texts again."""
+    stops = select(InboundText.id).where(
+        InboundText.number == number, InboundText.intent == rules.Intent.STOP
+    )
+    for text_id in db.session.scalars(stops).all():
+        tasks.close_by_event(STOPPED, f"text:{text_id}", "texts again", actor=actor, now=now)
 
 
 def _newest_grant(

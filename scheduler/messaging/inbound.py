@@ -23,7 +23,7 @@ from scheduler.tasks import service as tasks
 
 UNCLEAR = "unclear-text"
 EMERGENCY = "emergency-text"
-STOPPED = "stopped-texts"
+STOPPED = consent.STOPPED
 #: How many answers one number gets in an hour; more means a machine is at the other end.
 _MOST_ANSWERS = 8
 _REFRESH_ROUTE = timedelta(hours=1)

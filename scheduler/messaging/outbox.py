@@ -522,7 +522,7 @@ def _has_no_room(
         until = min(frees_at, send.near - at_once) if send.near else frees_at
         return Wait(until, day.what_keeps(frees_at))
     if leading not in _SURE and not day.leaves_room(leading, message.patient_id or 0):
-        return Wait(day.next_begins, "the room for more urgent texts")
+        return Wait(day.next_begins, "leaving room for more urgent texts")
     message.counted_at = day.now
     return None
 

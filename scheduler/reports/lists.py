@@ -82,6 +82,7 @@ class Talk:
     newest: InboundText
     patient: Patient | None
     unread: int
+    is_danger: bool  # they wrote words of danger, and nobody has seen to it yet
     assignee: str | None  # "staff:3"
     assignee_name: str
 
@@ -113,9 +114,10 @@ def not_reached() -> list[Errand]:
 
 
 def other_tasks() -> list[Errand]:
-    """Return every other open task, the most overdue first."""
-    elsewhere = (outbox.NOT_SENT, clearance.TASK, withdrawal.TASK)
-    return [_errand(t) for t in tasks.open_tasks() if t.kind not in elsewhere]
+    """Return every other open task: who may be in danger first, then the most overdue."""
+    elsewhere = (outbox.NOT_SENT, clearance.TASK, withdrawal.TASK, inbound.EMERGENCY)
+    rest = [task for task in tasks.open_tasks() if task.kind not in elsewhere]
+    return [_errand(t) for t in [*tasks.open_tasks(kinds=(inbound.EMERGENCY,)), *rest]]
 
 
 def to_clear() -> list[Errand]:
@@ -124,16 +126,22 @@ def to_clear() -> list[Errand]:
 
 
 def conversations(*, of: str | None = None, most: int = 60) -> list[Talk]:
-    """Return the conversations people began or answered: unread ones first, then the newest.
+    """Return the conversations people began or answered.
+
+    Where somebody may be in danger comes first, then what is unread, then the newest.
 
     Args:
         of: Only those that this member of staff ("staff:3") looks after.
     """
     newest: dict[str, InboundText] = {}
     unread: dict[str, int] = {}
+    danger: set[str] = set()
+    dangers = {*tasks.open_topics(inbound.EMERGENCY)}
     for text in db.session.scalars(select(InboundText).order_by(InboundText.id.desc()).limit(1000)):
         newest.setdefault(text.number, text)
         unread[text.number] = unread.get(text.number, 0) + (text.read_at is None)
+        if f"text:{text.id}" in dangers:
+            danger.add(text.number)
     looked_after = reading.assignees([*newest])
     names = accounts.actor_names({*looked_after.values()})
     talks = [
@@ -141,13 +149,14 @@ def conversations(*, of: str | None = None, most: int = 60) -> list[Talk]:
             text,
             _patient(text.patient_id),
             unread[number],
+            number in danger,
             who := looked_after.get(number),
             names.get(who or "", ""),
         )
         for number, text in newest.items()
         if of is None or looked_after.get(number) == of
     ]
-    return sorted(talks, key=lambda t: (t.unread == 0, -t.newest.id))[:most]
+    return sorted(talks, key=lambda t: (not t.is_danger, t.unread == 0, -t.newest.id))[:most]
 
 
 def _errand(task: Task) -> Errand:

@@ -36,8 +36,8 @@ def _question(keep: Keep) -> None:
         write("Is there parking?", "SM1")
 
 
-def write(body: str, reference: str) -> None:
-    answer.take_in(provider_ref=reference, number=NUMBER, body=body, now=NOW)
+def write(body: str, reference: str, *, number: str = NUMBER) -> None:
+    answer.take_in(provider_ref=reference, number=number, body=body, now=NOW)
 
 
 def send(client: FlaskClient, path: str, **form: object) -> TestResponse:
@@ -156,9 +156,27 @@ def test_who_said_stop_is_called_and_not_answered_until_they_agree_again(
 
     with app.app_context():
         patient = db.session.scalars(select(Appointment)).one().patient.public_id
+    assert "Said stop" in client.get("/desk/tasks").text
     send(client, f"/desk/patients/{patient}/consent", answer="yes", how="phone")
+    assert "Said stop" not in client.get("/desk/tasks").text
     assert send(client, "/desk/inbox/1/answer", **form).status_code == 303
     assert len(went_out(app, clock)) == 1
+
+
+def test_who_may_be_in_danger_stands_above_all_others_until_somebody_has_seen_to_it(
+    signed_in: SignIn, keep: Keep
+) -> None:
+    with keep():
+        write("I want to kill myself", "SM2", number="+17815550112")
+        write("And is there a lift?", "SM3")
+    client = signed_in()
+
+    inbox, tasks = client.get("/desk/inbox").text, client.get("/desk/tasks").text
+
+    assert inbox.index("May be in danger: call now") < inbox.index("Ana Duarte")
+    assert tasks.index("May be in danger: call now") < tasks.index("Sent a text we did not")
+    send(client, "/desk/inbox/2/read")
+    assert "May be in danger" not in client.get("/desk/inbox").text
 
 
 def test_a_confirmation_by_a_wrong_one_can_be_taken_back_hours_later(

@@ -293,6 +293,8 @@ def test_start_brings_texts_back_to_those_who_had_agreed(
         ana_, ben = db.session.scalars(sa.select(Patient).order_by(Patient.id)).all()
         assert consent.may_text(ana_, now=clock())
         assert not consent.may_text(ben, now=clock())
+    [stop] = read(app, sa.select(Task))
+    assert (stop.kind, stop.outcome) == ("stopped-texts", "texts again")
 
 
 def test_yes_is_no_answer_to_a_question(
