@@ -29,8 +29,8 @@ from scheduler.core.db import db, let_go, prepare, table_of, transaction
 from scheduler.core.errors import Refusal
 from scheduler.jobs.runner import Worker
 from scheduler.messaging import rules, texts
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.models import Message
-from scheduler.messaging.outbox import Outgoing
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.senders.outcomes import Outcome, Taken, Trace
 from scheduler.messaging.states import Channel, State

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from scheduler.core.db import let_go, transaction
-from scheduler.messaging import bounces, outbox, queries
+from scheduler.messaging import bounces, evidence, queries
 from scheduler.messaging.senders.outcomes import Unreachable
 
 
@@ -33,7 +33,7 @@ def run(mailbox: Returns, *, now: datetime) -> int:
                 continue  # a delay, or about a mail that is not ours: left for people
             let_go()
             with transaction():
-                outbox.record_report(
+                evidence.record_report(
                     bounce.public_id, bounce.message_id, "undelivered", bounce.code, now=now
                 )
             mailbox.done(number)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scheduler.core.db import db, let_go, transaction
-from scheduler.messaging import outbox, queries
-from scheduler.messaging.outbox import Outgoing
+from scheduler.messaging import claims, evidence, queries
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.rules import MessageView, Verdict
 from scheduler.messaging.senders.outcomes import NoAnswer, Outcome, Refused, Sender, Taken
 from scheduler.messaging.states import Channel
@@ -99,7 +99,7 @@ def run(delivery: Delivery) -> int:
         if not channels:
             return taken
         with transaction():
-            outgoing = outbox.claim_next(
+            outgoing = claims.claim_next(
                 delivery.worker,
                 lambda message, at=now: delivery.judge(message, at),  # type: ignore[misc]
                 now=now,
@@ -121,7 +121,7 @@ def _send(delivery: Delivery, outgoing: Outgoing) -> bool:
             delivery.pace.answered()
     else:
         with transaction():
-            outbox.give_back(outgoing)
+            claims.give_back(outgoing)
         return False
     if outcome is None:
         return False
@@ -133,7 +133,7 @@ def _send(delivery: Delivery, outgoing: Outgoing) -> bool:
 def _call(delivery: Delivery, outgoing: Outgoing) -> Outcome | None:
     """Hand it to its provider; None when it is no longer ours to send."""
     with transaction():
-        ours = outbox.begin_sending(outgoing, now=delivery.clock())
+        ours = claims.begin_sending(outgoing, now=delivery.clock())
     if not ours:
         return None
     return delivery.senders[outgoing.channel].send(outgoing, now=delivery.clock())
@@ -143,12 +143,12 @@ def note(delivery: Delivery, outgoing: Outgoing, outcome: Outcome) -> None:
     """Write down how a call ended, in the caller's transaction."""
     now = delivery.clock()
     if isinstance(outcome, Taken):
-        sent = outbox.note_sent(
+        sent = evidence.note_sent(
             outgoing.message_id, outcome.provider_ref, status=outcome.status, now=now
         )
         tell(delivery.after_sent, sent, now)
     elif isinstance(outcome, Refused):
-        outbox.note_refused(
+        evidence.note_refused(
             outgoing,
             outcome.kind,
             code=outcome.code,
@@ -158,7 +158,7 @@ def note(delivery: Delivery, outgoing: Outgoing, outcome: Outcome) -> None:
             now=now,
         )
     elif isinstance(outcome, NoAnswer):
-        outbox.note_ambiguous(outgoing, outcome.text, now=now)
+        evidence.note_ambiguous(outgoing, outcome.text, now=now)
 
 
 def tell(

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from scheduler.core.db import transaction
-from scheduler.messaging import outbox
+from scheduler.messaging import ending
 
 
 def run(*, now: datetime) -> int:
@@ -11,7 +11,7 @@ def run(*, now: datetime) -> int:
     expired = 0
     while True:
         with transaction():
-            portion = outbox.expire_old(now=now)
+            portion = ending.expire_old(now=now)
         expired += portion
         if portion == 0:
             return expired

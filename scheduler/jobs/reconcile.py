@@ -10,7 +10,7 @@ from datetime import datetime
 
 from scheduler.core.db import let_go, transaction
 from scheduler.jobs.deliver import tell
-from scheduler.messaging import outbox, queries
+from scheduler.messaging import evidence, queries
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import MessageView
 from scheduler.messaging.senders.outcomes import Sender, Trace, Unreachable
@@ -36,13 +36,13 @@ def run(
         with transaction():
             found = _evidence(sought, traces or [])
             if found is not None:
-                sent = outbox.note_sent(
+                sent = evidence.note_sent(
                     sought.message_id, found.provider_ref, status=found.status, now=now
                 )
                 tell(after_sent, sent, now)
                 settled += 1
             else:
-                settled += outbox.settle_unanswered(sought.message_id, now=now) is not None
+                settled += evidence.settle_unanswered(sought.message_id, now=now) is not None
     return settled
 
 

@@ -3,10 +3,10 @@
 from datetime import datetime
 
 from scheduler.core.db import transaction
-from scheduler.messaging import outbox
+from scheduler.messaging import claims
 
 
 def run(*, now: datetime) -> tuple[int, int]:
     """Return what was only claimed to the queue; call ambiguous what was being sent."""
     with transaction():
-        return outbox.return_expired_leases(now=now)
+        return claims.return_expired_leases(now=now)

@@ -13,7 +13,7 @@ from scheduler.clinic.settings import Settings
 from scheduler.core.db import db
 from scheduler.core.timespan import instant
 from scheduler.messaging import rules, texts
-from scheduler.messaging.models import Message
+from scheduler.messaging.models import InboundText, Message
 from scheduler.messaging.rules import Purpose
 from scheduler.messaging.states import Channel, State
 from scheduler.patients.models import Patient
@@ -136,6 +136,18 @@ def night_is_over(patient: Patient, zone: ZoneInfo, *, now: datetime) -> datetim
     """Return when a patient who lives by `zone` may be texted: `now`, or the next morning."""
     chosen = settings_of(patient)
     return rules.next_daytime(now, zone, begins=chosen.quiet_until, ends=chosen.quiet_from)
+
+
+def answered_at(number: str, patient: Patient | None, *, now: datetime) -> datetime:
+    """Return when a number may be answered: at once if it just wrote, else not at night."""
+    wrote = select(InboundText.id).where(
+        InboundText.number == number, InboundText.received_at > now - rules.JUST_NOW
+    )
+    if db.session.scalar(wrote.limit(1)) is not None:
+        return now
+    if patient is None:
+        return rules.next_daytime(now, ZoneInfo(texts.DEFAULT_ZONE))
+    return night_is_over(patient, lives_by(patient), now=now)
 
 
 def zone_of(message: Message, patient: Patient) -> ZoneInfo:

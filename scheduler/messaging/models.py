@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.core.db import Model, word
 from scheduler.core.sealed import Sealed
+from scheduler.messaging.rules import MessageView
 from scheduler.messaging.states import Channel, ConsentAct, State
 
 
@@ -56,6 +57,26 @@ class Message(Model):
     words: Mapped[str | None] = mapped_column(Sealed)  # what staff wrote, of a text that is theirs
     body_print: Mapped[str | None]  # keyed hash of exactly what was sent
     segments: Mapped[int | None]
+
+    def view(self) -> MessageView:
+        """Return it as values, for whoever judges it: nothing is read behind its back."""
+        return MessageView(
+            id=self.id,
+            public_id=self.public_id,
+            channel=self.channel,
+            patient_id=self.patient_id,
+            recipient=self.recipient,
+            language=self.language,
+            template=self.template,
+            facts=dict(self.facts),
+            topic=self.topic,
+            dedupe_key=self.dedupe_key,
+            is_reply=self.is_reply,
+            created_at=self.created_at,
+            send_after=self.send_after,
+            expires_at=self.expires_at,
+            attempts=self.attempts,
+        )
 
 
 class DeliveryReport(Model):

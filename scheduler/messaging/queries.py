@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, func, or_, select
 
 from scheduler.core.db import db
-from scheduler.messaging import outbox, rules
+from scheduler.messaging import ending, evidence, rules
 from scheduler.messaging.models import InboundRoute, InboundText, Message, WorkerBeat
 from scheduler.messaging.states import Channel, State
 from scheduler.tasks import queries as tasks
@@ -50,7 +50,7 @@ def _blocked(inbound_url: str | None, found: Row[*tuple[Any, ...]]) -> Blocked |
 
 #: What decides whether texts may leave.
 _STANDING = (
-    tasks.has_open(outbox.TEXTS_STOPPED, outbox.PROVIDER).label("is_stopped"),
+    tasks.has_open(evidence.TEXTS_STOPPED, evidence.PROVIDER).label("is_stopped"),
     exists().where(InboundRoute.url == bindparam("url")).label("is_proved"),
 )
 
@@ -160,7 +160,7 @@ def about(topic: str) -> Sequence[Message]:
 
 def texts_fail(patient_id: int) -> bool:
     """Say whether a text to a patient did not arrive, and nobody has dealt with that yet."""
-    open_ones = [t.topic for t in tasks.open_of(patient_id) if t.kind == outbox.NOT_SENT]
+    open_ones = [t.topic for t in tasks.open_of(patient_id) if t.kind == ending.NOT_SENT]
     numbers = [int(topic.removeprefix("message:")) for topic in open_ones]
     texts = select(Message.id).where(Message.id.in_(numbers), Message.channel == Channel.SMS)
     return bool(numbers) and db.session.scalar(texts.limit(1)) is not None

@@ -7,7 +7,7 @@ from datetime import datetime
 from scheduler.booking import notices
 from scheduler.booking.models import Appointment, Status
 from scheduler.core.errors import Invalid
-from scheduler.messaging import outbox
+from scheduler.messaging import ending
 from scheduler.patients.models import Patient
 from scheduler.plans import service as plans
 from scheduler.tasks import queries as open_tasks
@@ -75,7 +75,7 @@ def note_call(
     if answer in NOBODY_HEARD:
         return
     for unsent in open_tasks.open_of(patient.id):
-        if unsent.kind == outbox.NOT_SENT:
+        if unsent.kind == ending.NOT_SENT:
             tasks.close(unsent.id, WORDS[answer], version=unsent.version, actor=actor, now=now)
 
 

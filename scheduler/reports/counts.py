@@ -26,7 +26,7 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import Model, db
 from scheduler.core.statements import Moment
 from scheduler.core.timespan import day_span
-from scheduler.messaging import outbox
+from scheduler.messaging import ending
 from scheduler.messaging.models import InboundText, Message
 from scheduler.messaging.queries import is_stuck
 from scheduler.patients.models import Patient, Standing
@@ -97,12 +97,12 @@ def _question(site_ids: tuple[int, ...]) -> tuple[Select[Any], dict[str, Moment]
     moments = {name: Moment(name) for name in ("now", "midnight", *ends)}
     now, midnight, *_ = (moment.as_datetime() for moment in moments.values())
     question = select(
-        _open_tasks(Task.kind == outbox.NOT_SENT, Task.patient_id.is_(None)).label("to_nobody"),
+        _open_tasks(Task.kind == ending.NOT_SENT, Task.patient_id.is_(None)).label("to_nobody"),
         _count(Patient, unreached.wanted(now=now, midnight=midnight)).label("not_reached"),
         _count(Message, Message.patient_id.is_(None), is_stuck(now=now)).label("unclear"),
         _open_tasks(Task.kind == clearance.TASK).label("to_clear"),
         _open_tasks(Task.kind == withdrawal.TASK).label("lost_their_place"),
-        _open_tasks(Task.kind.not_in((outbox.NOT_SENT, clearance.TASK, withdrawal.TASK))).label(
+        _open_tasks(Task.kind.not_in((ending.NOT_SENT, clearance.TASK, withdrawal.TASK))).label(
             "tasks"
         ),
         _to_call(site_ids, moments).label("to_call"),

@@ -14,7 +14,7 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.core.timespan import day_span
-from scheduler.messaging import inbound, outbox, reading
+from scheduler.messaging import ending, evidence, inbound, reading
 from scheduler.messaging.models import InboundText, Message
 from scheduler.patients.models import Patient
 from scheduler.plans import approval
@@ -31,12 +31,12 @@ TASK_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     inbound.UNCLEAR: ("Sent a text we did not understand", ("Answered", "Nothing to do")),
     inbound.EMERGENCY: ("May be in danger: call now", ("Called", "Called 911 for them")),
     inbound.STOPPED: ("Said stop: must be called from now on", ("Noted", "Called")),
-    outbox.NOT_SENT: (
+    ending.NOT_SENT: (
         "A message did not reach them",
         ("Called instead", "Number corrected", "Nothing to do"),
     ),
     "clearance": ("A candidate waits for clearance", ("Cleared", "Not suitable", "Changed mind")),
-    outbox.TEXTS_STOPPED: ("Texts are stopped", ("Fixed with the provider",)),
+    evidence.TEXTS_STOPPED: ("Texts are stopped", ("Fixed with the provider",)),
     approval.LOOK_FIRST: (
         "A clinician must look before a plan is drafted or goes on",
         ("Looked at, no plan", "Talked to the patient", "Looked at, the plan stands"),
@@ -109,13 +109,13 @@ def not_reached() -> list[Errand]:
 
     Whom we know is on the list of people to call, see reports.unreached.
     """
-    unsent = tasks.open_tasks(kinds=(outbox.NOT_SENT,))
+    unsent = tasks.open_tasks(kinds=(ending.NOT_SENT,))
     return [_errand(t) for t in unsent if t.patient_id is None]
 
 
 def other_tasks() -> list[Errand]:
     """Return every other open task: who may be in danger first, then the most overdue."""
-    elsewhere = (outbox.NOT_SENT, clearance.TASK, withdrawal.TASK, inbound.EMERGENCY)
+    elsewhere = (ending.NOT_SENT, clearance.TASK, withdrawal.TASK, inbound.EMERGENCY)
     rest = [task for task in tasks.open_tasks() if task.kind not in elsewhere]
     return [_errand(t) for t in [*tasks.open_tasks(kinds=(inbound.EMERGENCY,)), *rest]]
 

@@ -16,7 +16,7 @@ from scheduler.booking.models import Appointment, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core.db import db
 from scheduler.core.timespan import day_span
-from scheduler.messaging import consent, outbox
+from scheduler.messaging import consent, ending
 from scheduler.messaging import queries as messages
 from scheduler.messaging.consent import Word
 from scheduler.messaging.models import Message
@@ -64,7 +64,7 @@ class Unreached:
 def wanted(*, now: datetime, midnight: datetime) -> ColumnElement[bool]:
     """Return, for a query of patients, who is on the list; `midnight` is when today began."""
     unsent = select(Task.patient_id).where(
-        Task.kind == outbox.NOT_SENT, Task.closed_at.is_(None), Task.patient_id.is_not(None)
+        Task.kind == ending.NOT_SENT, Task.closed_at.is_(None), Task.patient_id.is_not(None)
     )
     coming = select(Appointment.patient_id).where(_soon(now))
     changed = select(Appointment.patient_id).where(_changed(now))
@@ -103,7 +103,7 @@ def people(*, now: datetime) -> list[Unreached]:
         .where(
             Task.patient_id.in_(ids),
             or_(
-                and_(Task.kind == outbox.NOT_SENT, Task.closed_at.is_(None)),
+                and_(Task.kind == ending.NOT_SENT, Task.closed_at.is_(None)),
                 and_(Task.kind == calling.CALLED, Task.closed_at >= midnight),
             ),
         )
@@ -140,7 +140,7 @@ def _row(
     *,
     now: datetime,
 ) -> Unreached:
-    unsent = [t for t in tasks if t.kind == outbox.NOT_SENT]
+    unsent = [t for t in tasks if t.kind == ending.NOT_SENT]
     standing = consent.standing(patient)
     why = _failures(unsent) + [_doubt(m) for m in unclear]
     changes = {}

@@ -15,7 +15,7 @@ from scheduler.clinic import service as clinic
 from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db, transaction
 from scheduler.jobs import deliver
-from scheduler.messaging import outbox
+from scheduler.messaging import ending, evidence
 from scheduler.messaging.models import Message
 from scheduler.messaging.rules import MessageView, Verdict
 from scheduler.messaging.states import Channel, State
@@ -202,7 +202,7 @@ def test_what_is_called_off_in_the_evening_for_the_early_morning_is_for_a_person
     act(unseen, booking.cancel)
     phone.clock.set(make.at(9, days=7))  # no worker was alive that night
     with transaction():
-        outbox.expire_old(now=phone.clock())
+        ending.expire_old(now=phone.clock())
     assert len(asked()) == 2
 
 
@@ -225,7 +225,7 @@ def test_a_change_that_a_phone_did_not_get_is_said_once_more_in_the_same_words(
     with transaction():
         out = (Message.state == State.SENT, Message.channel == Channel.SMS)
         row = db.session.scalars(sa.select(Message).where(*out)).one()
-        outbox.record_report(
+        evidence.record_report(
             row.public_id, row.provider_ref or "", "undelivered", "30003", now=phone.clock()
         )
 

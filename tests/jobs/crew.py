@@ -19,9 +19,9 @@ from scheduler.core import clock
 from scheduler.core.db import db, let_go
 from scheduler.jobs import deliver
 from scheduler.jobs.deliver import Delivery, Pace
-from scheduler.messaging import outbox, queries
+from scheduler.messaging import claims, queries
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.models import Message
-from scheduler.messaging.outbox import Outgoing
 from scheduler.messaging.states import Channel, State
 from tests.jobs import mortal
 from tests.races import PRELOADED
@@ -80,5 +80,5 @@ def _take_nothing() -> None:
         message.sending_at = now + timedelta()
         return message.state is State.QUEUED
 
-    outbox._pick = look
-    outbox.begin_sending = begin
+    claims._pick = look
+    claims.begin_sending = begin

@@ -24,8 +24,9 @@ from scheduler.core import clock
 from scheduler.core.db import db
 from scheduler.jobs import deliver
 from scheduler.jobs.deliver import Delivery, Pace
-from scheduler.messaging import outbox
-from scheduler.messaging.outbox import Outgoing
+from scheduler.messaging import claims
+from scheduler.messaging.composing import Outgoing
+from scheduler.messaging.models import Message
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import MessageView, Send, Verdict
 from scheduler.messaging.senders.outcomes import Outcome, Sender, Trace
@@ -150,19 +151,19 @@ def strike(step: str) -> None:
 def follow(policy: str) -> None:
     """Take on one of the two policies that fail."""
     if policy == "mark-after":
-        outbox.begin_sending = lambda outgoing, *, now: True  # type: ignore[assignment]
+        claims.begin_sending = lambda outgoing, *, now: True  # type: ignore[assignment]
     elif policy == "sleeps":
         globals()["_end"] = signal.SIGSTOP
     elif policy == "mark-before":
-        begin: Callable[..., bool] = outbox.begin_sending
+        begin: Callable[..., bool] = claims.begin_sending
 
         def sent_first(outgoing: Outgoing, *, now: datetime) -> bool:
             passed = begin(outgoing, now=now)
-            message = db.session.get_one(outbox.Message, outgoing.message_id)
+            message = db.session.get_one(Message, outgoing.message_id)
             message.state = State.SENT
             return passed
 
-        outbox.begin_sending = sent_first  # type: ignore[assignment]
+        claims.begin_sending = sent_first  # type: ignore[assignment]
 
 
 def sender(channel: str, provider: str) -> Sender:

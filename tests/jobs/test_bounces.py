@@ -12,7 +12,7 @@ from flask import Flask
 
 from scheduler.core.db import db, transaction
 from scheduler.jobs import bounces
-from scheduler.messaging import outbox
+from scheduler.messaging import ending, evidence
 from scheduler.messaging.bounces import read
 from scheduler.messaging.models import Message
 from scheduler.messaging.senders.mailbox import Mailbox
@@ -131,7 +131,7 @@ def test_what_came_back_is_on_the_desks_list_once_and_the_rest_stays_unread(
         row.state, row.sending_at = State.SENDING, NOW
         number, name = row.id, f"<{row.public_id}@clinic.example>"
         db.session.flush()
-        outbox.note_sent(number, name, now=NOW)
+        evidence.note_sent(number, name, now=NOW)
     inbox.mails += [
         from_a_person(),
         report(name, action="delayed", status="4.4.1"),
@@ -146,7 +146,7 @@ def test_what_came_back_is_on_the_desks_list_once_and_the_rest_stays_unread(
 
         message = db.session.get_one(Message, number)
         assert (message.state, message.error_code) == (State.UNDELIVERED, "5.1.1")
-        [task] = tasks.open_tasks(kinds=(outbox.NOT_SENT,))
+        [task] = tasks.open_tasks(kinds=(ending.NOT_SENT,))
         assert task.topic == f"message:{number}"
     assert inbox.seen == {4, 5}
 

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from scheduler.core.db import db, let_go, transaction
 from scheduler.jobs import beat, deliver, expire, reconcile, recover_leases
-from scheduler.messaging import consent, outbox, queries
+from scheduler.messaging import claims, composing, consent, queries
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.models import Message, SimulatedText
-from scheduler.messaging.outbox import Outgoing
 from scheduler.messaging.rules import MessageView, Trouble
 from scheduler.messaging.senders.outcomes import NoAnswer, Refused, Trace, Unreachable
 from scheduler.messaging.senders.simulated import KeptMail, Nobody, SimulatedPhones
@@ -134,7 +134,7 @@ def lost(clock: StoppedClock, **changes: object) -> tuple[Message, FakeSender]:
 def trace_of(sender: FakeSender, ref: str = "SM77") -> Trace:
     """What a provider that took the last message would show."""
     outgoing = sender.sent[-1]
-    return Trace(ref, "sent", NOW, outbox.body_print(outgoing.recipient, outgoing.body))
+    return Trace(ref, "sent", NOW, composing.body_print(outgoing.recipient, outgoing.body))
 
 
 def test_a_message_found_in_the_list_was_sent_and_those_above_are_told(clock: StoppedClock) -> None:
@@ -248,9 +248,9 @@ def test_the_simulated_phone_shows_a_text_once_however_often_it_is_sent(
     outfit = delivery(FakeSender(), clock)
     outfit.senders = {Channel.SMS: phones, Channel.EMAIL: KeptMail()}
     with transaction():
-        outgoing = outbox.claim_next("w", lambda m: outfit.judge(m, NOW), now=NOW)
+        outgoing = claims.claim_next("w", lambda m: outfit.judge(m, NOW), now=NOW)
         assert outgoing is not None
-        outbox.begin_sending(outgoing, now=NOW)
+        claims.begin_sending(outgoing, now=NOW)
 
     phones.send(outgoing, now=NOW)  # and the worker dies before it can write that down
     recover_leases.run(now=clock.advance(seconds=60))

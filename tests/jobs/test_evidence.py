@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from scheduler.clinic.models import Site
 from scheduler.core.db import db, let_go, transaction
 from scheduler.jobs import catch_up, deliver, reconcile
-from scheduler.messaging import outbox, queries
+from scheduler.messaging import evidence, queries
 from scheduler.messaging.models import InboundText, Message
 from scheduler.messaging.states import Channel, State
 from scheduler.patients.models import Patient
@@ -142,7 +142,7 @@ def test_reports_in_any_order_end_the_same(room: Flask) -> None:
         for word in [w for report in order for w in (report, report)]:
             with transaction():
                 before = db.session.get_one(Message, number).state
-                outbox.record_report(public_id, f"SM{number}", word, now=NOW)
+                evidence.record_report(public_id, f"SM{number}", word, now=NOW)
                 after = db.session.get_one(Message, number).state
                 assert after == before or before is not State.DELIVERED
         with transaction():

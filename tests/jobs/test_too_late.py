@@ -14,7 +14,7 @@ from scheduler.booking.models import Appointment
 from scheduler.clinic.models import Site
 from scheduler.core.db import db, let_go, transaction
 from scheduler.jobs import deliver
-from scheduler.messaging import outbox
+from scheduler.messaging import composing, outbox
 from scheduler.messaging.models import Message
 from scheduler.messaging.rules import MessageView, Verdict
 from scheduler.messaging.states import Channel, State
@@ -100,7 +100,7 @@ def outcome(app: Flask, sender: FakeSender, clock: StoppedClock, number: int) ->
     return state, ", ".join(said)
 
 
-def texts(sender: FakeSender) -> list[outbox.Outgoing]:
+def texts(sender: FakeSender) -> list[composing.Outgoing]:
     """Return the texts among what went out."""
     return [outgoing for outgoing in sender.sent if outgoing.channel is Channel.SMS]
 

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from scheduler.core.db import db
 from scheduler.jobs.deliver import Delivery, Pace
 from scheduler.messaging import consent, outbox
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.models import Message
-from scheduler.messaging.outbox import Outgoing
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import MessageView, Send, Verdict
 from scheduler.messaging.senders.outcomes import Outcome, Sender, Taken, Trace

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from scheduler.core.db import db, transaction
-from scheduler.messaging import consent, outbox, queries
+from scheduler.messaging import claims, composing, consent, ending, evidence, outbox, queries
 from scheduler.messaging.models import Message
 from scheduler.messaging.rules import Drop, MessageView, Send, Trouble, Verdict, Wait
 from scheduler.messaging.states import Channel, State
@@ -50,12 +50,12 @@ def rows() -> list[Message]:
     return list(db.session.scalars(sa.select(Message).order_by(Message.id)))
 
 
-def claimed(**changes: object) -> tuple[Message, outbox.Outgoing]:
+def claimed(**changes: object) -> tuple[Message, composing.Outgoing]:
     """A message that a worker has in its hands."""
     with transaction():
         message = queue(ana(NOW), NOW, **changes)
     with transaction():
-        outgoing = outbox.claim_next("worker-1", SEND, now=NOW)
+        outgoing = claims.claim_next("worker-1", SEND, now=NOW)
     assert outgoing is not None
     return message, outgoing
 
@@ -88,7 +88,7 @@ def test_a_claimed_message_is_rendered_and_keeps_no_secret() -> None:
     )
     assert row.body is not None
     assert LINK not in row.body
-    assert row.body_print == outbox.body_print("+17815550111", outgoing.body)
+    assert row.body_print == composing.body_print("+17815550111", outgoing.body)
     assert row.state is State.CLAIMED
 
 
@@ -96,7 +96,7 @@ def test_a_message_is_claimed_once() -> None:
     claimed()
 
     with transaction():
-        assert outbox.claim_next("worker-2", SEND, now=NOW) is None
+        assert claims.claim_next("worker-2", SEND, now=NOW) is None
 
 
 def test_what_is_not_due_waits() -> None:
@@ -104,7 +104,7 @@ def test_what_is_not_due_waits() -> None:
         queue(ana(NOW), NOW, send_after=NOW + timedelta(seconds=1))
 
     with transaction():
-        assert outbox.claim_next("worker-1", SEND, now=NOW) is None
+        assert claims.claim_next("worker-1", SEND, now=NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_judge_decides_whether_it_is_still_true(verdict: Verdict, state: Sta
         message = queue(ana(NOW), NOW)
 
     with transaction():
-        assert outbox.claim_next("worker-1", judging(verdict), now=NOW) is None
+        assert claims.claim_next("worker-1", judging(verdict), now=NOW) is None
 
     assert again(message).state is state
 
@@ -131,7 +131,7 @@ def test_late_is_worse_than_never() -> None:
         message = queue(ana(NOW), NOW)
 
     with transaction():
-        assert outbox.claim_next("worker-1", SEND, now=NOW + timedelta(hours=20)) is None
+        assert claims.claim_next("worker-1", SEND, now=NOW + timedelta(hours=20)) is None
 
     assert again(message).state is State.EXPIRED
 
@@ -141,7 +141,7 @@ def test_old_messages_expire_by_themselves() -> None:
         message = queue(ana(NOW), NOW)
 
     with transaction():
-        assert outbox.expire_old(now=NOW + timedelta(hours=20)) == 1
+        assert ending.expire_old(now=NOW + timedelta(hours=20)) == 1
 
     assert again(message).state is State.EXPIRED
 
@@ -151,7 +151,7 @@ def test_without_consent_nothing_goes() -> None:
         message = queue(ana(NOW, consents=False), NOW)
 
     with transaction():
-        assert outbox.claim_next("worker-1", SEND, now=NOW) is None
+        assert claims.claim_next("worker-1", SEND, now=NOW) is None
 
     assert again(message).state is State.SUPPRESSED
 
@@ -161,7 +161,7 @@ def test_mail_needs_no_consent_to_texts() -> None:
         queue(ana(NOW, consents=False), NOW, channel=Channel.EMAIL, template="invite")
 
     with transaction():
-        outgoing = outbox.claim_next("worker-1", SEND, now=NOW)
+        outgoing = claims.claim_next("worker-1", SEND, now=NOW)
 
     assert outgoing is not None
     assert outgoing.subject == "Emerge Wellness: your appointment, Tue, Mar 3, 10:45 AM"
@@ -176,7 +176,7 @@ def test_the_dead_are_never_contacted() -> None:
         patient.is_deceased = True
 
     with transaction():
-        assert outbox.claim_next("worker-1", SEND, now=NOW) is None
+        assert claims.claim_next("worker-1", SEND, now=NOW) is None
 
     assert again(message).state is State.SUPPRESSED
     assert again(mail).state is State.SUPPRESSED
@@ -192,7 +192,7 @@ def test_a_new_number_is_used_and_needs_its_own_consent() -> None:
         patient.mobile = "+17815550122"
 
     with transaction():
-        assert outbox.claim_next("worker-1", SEND, now=NOW) is None
+        assert claims.claim_next("worker-1", SEND, now=NOW) is None
 
     row = again(message)
     assert (row.state, row.recipient) == (State.SUPPRESSED, "+17815550122")
@@ -208,16 +208,16 @@ def test_at_night_it_waits_for_the_morning_and_an_answer_does_not() -> None:
         queue(patient, NOW, send_after=NOW, is_reply=True, dedupe_key="an act of this morning")
 
     with transaction():
-        outgoing = outbox.claim_next("worker-1", SEND, now=night)
+        outgoing = claims.claim_next("worker-1", SEND, now=night)
     with transaction():
-        assert outbox.claim_next("worker-1", SEND, now=night) is None  # nobody waits for it now
+        assert claims.claim_next("worker-1", SEND, now=night) is None  # nobody waits for it now
     with transaction():
-        outgoing = outgoing or outbox.claim_next("worker-1", SEND, now=night)
+        outgoing = outgoing or claims.claim_next("worker-1", SEND, now=night)
 
     assert outgoing is not None
     assert outgoing.view.dedupe_key == "own-act"
     with transaction():
-        assert outbox.claim_next("worker-1", SEND, now=night) is None
+        assert claims.claim_next("worker-1", SEND, now=night) is None
     row = again(message)
     assert row.state is State.QUEUED
     assert row.send_after == NOW + timedelta(hours=22)  # 8:00 AM
@@ -229,7 +229,7 @@ def test_what_could_only_go_after_its_time_expires_at_night() -> None:
         message = queue(ana(NOW), NOW, send_after=night, expires_at=night + timedelta(hours=1))
 
     with transaction():
-        assert outbox.claim_next("worker-1", SEND, now=night) is None
+        assert claims.claim_next("worker-1", SEND, now=night) is None
 
     row = again(message)
     assert row.state is State.EXPIRED
@@ -242,7 +242,7 @@ def test_what_was_withdrawn_does_not_pass_the_last_door() -> None:
         assert outbox.withdraw("appointment:42", now=NOW) == 1
 
     with transaction():
-        assert not outbox.begin_sending(outgoing, now=NOW)
+        assert not claims.begin_sending(outgoing, now=NOW)
 
     assert again(message).state is State.CANCELLED
 
@@ -266,7 +266,7 @@ def test_a_stop_takes_back_what_waits_and_what_is_claimed() -> None:
         )
 
     with transaction():
-        assert not outbox.begin_sending(outgoing, now=NOW)
+        assert not claims.begin_sending(outgoing, now=NOW)
 
     assert stopped == 2
     assert again(message).state is State.SUPPRESSED
@@ -277,15 +277,15 @@ def test_a_worker_that_overslept_cannot_act_on_its_old_claim() -> None:
     message, old = claimed()
     woken = NOW + timedelta(seconds=61)
     with transaction():
-        assert outbox.return_expired_leases(now=woken) == (1, 0)
+        assert claims.return_expired_leases(now=woken) == (1, 0)
     with transaction():
-        new = outbox.claim_next("worker-2", SEND, now=woken)
+        new = claims.claim_next("worker-2", SEND, now=woken)
     assert new is not None
 
     with transaction():
-        assert not outbox.begin_sending(old, now=woken)
-        assert outbox.begin_sending(new, now=woken)
-        outbox.note_refused(old, Trouble.NEVER, code=None, text="stale", now=woken)
+        assert not claims.begin_sending(old, now=woken)
+        assert claims.begin_sending(new, now=woken)
+        evidence.note_refused(old, Trouble.NEVER, code=None, text="stale", now=woken)
 
     assert again(message).state is State.SENDING
 
@@ -294,26 +294,26 @@ def test_a_claim_whose_lease_ran_out_does_not_pass_even_if_nobody_took_it() -> N
     _, outgoing = claimed()
 
     with transaction():
-        assert not outbox.begin_sending(outgoing, now=NOW + timedelta(seconds=60))
+        assert not claims.begin_sending(outgoing, now=NOW + timedelta(seconds=60))
 
 
-def sending(**changes: object) -> tuple[Message, outbox.Outgoing]:
+def sending(**changes: object) -> tuple[Message, composing.Outgoing]:
     """A message whose call has begun."""
     message, outgoing = claimed(**changes)
     with transaction():
-        assert outbox.begin_sending(outgoing, now=NOW)
+        assert claims.begin_sending(outgoing, now=NOW)
     return message, outgoing
 
 
 def test_a_sent_message_is_reported_once_and_moves_on_by_reports() -> None:
     message, outgoing = sending()
     with transaction():
-        first = outbox.note_sent(message.id, "SM1", status="queued", now=NOW)
+        first = evidence.note_sent(message.id, "SM1", status="queued", now=NOW)
     with transaction():
-        second = outbox.note_sent(message.id, "SM1", status="queued", now=NOW)
+        second = evidence.note_sent(message.id, "SM1", status="queued", now=NOW)
     with transaction():
-        outbox.record_report(outgoing.public_id, "SM1", "delivered", now=LATER)
-        outbox.record_report(outgoing.public_id, "SM1", "sent", now=LATER)
+        evidence.record_report(outgoing.public_id, "SM1", "delivered", now=LATER)
+        evidence.record_report(outgoing.public_id, "SM1", "sent", now=LATER)
 
     assert first is not None
     assert second is None
@@ -325,9 +325,9 @@ def test_a_report_that_comes_before_our_own_note_is_evidence_and_the_note_change
     message, outgoing = sending()
 
     with transaction():
-        learned = outbox.record_report(outgoing.public_id, "SM1", "delivered", now=NOW)
+        learned = evidence.record_report(outgoing.public_id, "SM1", "delivered", now=NOW)
     with transaction():
-        note = outbox.note_sent(message.id, "SM1", status="queued", now=NOW)
+        note = evidence.note_sent(message.id, "SM1", status="queued", now=NOW)
 
     assert learned is not None
     assert note is None
@@ -338,8 +338,8 @@ def test_a_word_nobody_knows_moves_nothing_and_is_kept() -> None:
     message, outgoing = sending()
 
     with transaction():
-        assert outbox.record_report(outgoing.public_id, "SM1", "sparkling", now=NOW) is None
-        assert outbox.record_report("unknown", "SM1", "delivered", now=NOW) is None
+        assert evidence.record_report(outgoing.public_id, "SM1", "sparkling", now=NOW) is None
+        assert evidence.record_report("unknown", "SM1", "delivered", now=NOW) is None
 
     assert again(message).state is State.SENDING
 
@@ -348,7 +348,7 @@ def test_a_passing_refusal_puts_it_back_later_each_time() -> None:
     message, outgoing = sending()
 
     with transaction():
-        outbox.note_refused(
+        evidence.note_refused(
             outgoing,
             Trouble.LATER,
             code="20429",
@@ -368,7 +368,7 @@ def test_after_many_tries_it_is_set_aside_with_a_task() -> None:
         again(message).attempts = 12
 
     with transaction():
-        outbox.note_refused(outgoing, Trouble.LATER, code=None, text="busy", now=NOW)
+        evidence.note_refused(outgoing, Trouble.LATER, code=None, text="busy", now=NOW)
 
     assert again(message).state is State.FAILED
     assert tasks.is_open("not-sent", f"message:{message.id}")
@@ -378,7 +378,7 @@ def test_an_opt_out_known_to_the_provider_is_an_opt_out() -> None:
     message, outgoing = sending()
 
     with transaction():
-        outbox.note_refused(outgoing, Trouble.OPTED_OUT, code="21610", text="stopped", now=NOW)
+        evidence.note_refused(outgoing, Trouble.OPTED_OUT, code="21610", text="stopped", now=NOW)
 
     assert again(message).state is State.SUPPRESSED
     assert consent.is_stopped(message.recipient)
@@ -390,7 +390,7 @@ def test_an_unregistered_sender_stops_all_texts_until_a_person_has_looked() -> N
     message, outgoing = sending()
 
     with transaction():
-        outbox.note_refused(outgoing, Trouble.STOPS_ALL, code="30034", text="no", now=NOW)
+        evidence.note_refused(outgoing, Trouble.STOPS_ALL, code="30034", text="no", now=NOW)
 
     assert again(message).state is State.QUEUED
     assert queries.sending_is_blocked(None) is queries.Blocked.STOPPED
@@ -406,10 +406,10 @@ def test_texts_wait_until_a_signed_text_has_come_in() -> None:
 def test_a_phone_that_was_off_is_tried_once_more_and_then_a_person_is_asked() -> None:
     message, outgoing = sending()
     with transaction():
-        outbox.note_sent(message.id, "SM1", now=NOW)
+        evidence.note_sent(message.id, "SM1", now=NOW)
 
     with transaction():
-        outbox.record_report(outgoing.public_id, "SM1", "undelivered", "30003", now=LATER)
+        evidence.record_report(outgoing.public_id, "SM1", "undelivered", "30003", now=LATER)
 
     second = only(Message.id != message.id)
     assert again(message).state is State.UNDELIVERED
@@ -417,10 +417,10 @@ def test_a_phone_that_was_off_is_tried_once_more_and_then_a_person_is_asked() ->
     assert not tasks.is_open("not-sent", f"message:{message.id}")
     second_id, at = second.id, second.send_after
     with transaction():
-        more = outbox.claim_next("worker-1", SEND, now=at)
+        more = claims.claim_next("worker-1", SEND, now=at)
         assert more is not None
-        outbox.begin_sending(more, now=at)
-        outbox.record_report(more.public_id, "SM2", "undelivered", "30003", now=at)
+        claims.begin_sending(more, now=at)
+        evidence.record_report(more.public_id, "SM2", "undelivered", "30003", now=at)
     assert tasks.is_open("not-sent", f"message:{second_id}")
     assert queries.counts() == {State.UNDELIVERED: 2}
 
@@ -428,12 +428,12 @@ def test_a_phone_that_was_off_is_tried_once_more_and_then_a_person_is_asked() ->
 def test_a_lost_answer_is_ambiguous_and_nothing_is_decided_for_fifteen_minutes() -> None:
     message, outgoing = sending()
     with transaction():
-        outbox.note_ambiguous(outgoing, "ReadTimeout", now=NOW)
+        evidence.note_ambiguous(outgoing, "ReadTimeout", now=NOW)
 
     with transaction():
-        early = outbox.settle_unanswered(message.id, now=NOW + timedelta(minutes=14))
+        early = evidence.settle_unanswered(message.id, now=NOW + timedelta(minutes=14))
     with transaction():
-        late = outbox.settle_unanswered(message.id, now=NOW + timedelta(minutes=15))
+        late = evidence.settle_unanswered(message.id, now=NOW + timedelta(minutes=15))
 
     assert (early, late) == (None, State.QUEUED)  # a reminder's late double harms nobody
 
@@ -443,13 +443,13 @@ def test_a_change_without_an_answer_goes_to_a_person() -> None:
         message = queue(ana(NOW), NOW, template="changed")
     judge = judging(Send(facts=FACTS, links={"link": LINK}, template="call-moved"))
     with transaction():
-        outgoing = outbox.claim_next("worker-1", judge, now=NOW)
+        outgoing = claims.claim_next("worker-1", judge, now=NOW)
         assert outgoing is not None
-        outbox.begin_sending(outgoing, now=NOW)
-        outbox.note_ambiguous(outgoing, "ReadTimeout", now=NOW)
+        claims.begin_sending(outgoing, now=NOW)
+        evidence.note_ambiguous(outgoing, "ReadTimeout", now=NOW)
 
     with transaction():
-        end = outbox.settle_unanswered(message.id, now=NOW + timedelta(minutes=15))
+        end = evidence.settle_unanswered(message.id, now=NOW + timedelta(minutes=15))
 
     assert end is State.FAILED
     assert tasks.is_open("not-sent", f"message:{message.id}")
@@ -459,7 +459,7 @@ def test_a_worker_that_died_in_the_call_leaves_an_ambiguous_message() -> None:
     message, _ = sending()
 
     with transaction():
-        assert outbox.return_expired_leases(now=NOW + timedelta(seconds=60)) == (0, 1)
+        assert claims.return_expired_leases(now=NOW + timedelta(seconds=60)) == (0, 1)
 
     assert again(message).state is State.AMBIGUOUS
 
@@ -481,13 +481,13 @@ def test_a_poisoned_message_is_set_aside_and_the_next_ones_go(
 
     poison_id, moment, taken = poison.id, NOW, []
     with monkeypatch.context() as patched, transaction():
-        patched.setattr(outbox, "_set_aside", leave_it_in_front)
-        stops = outbox.claim_next("worker-1", judge, now=moment) is None
+        patched.setattr(ending, "set_aside", leave_it_in_front)
+        stops = claims.claim_next("worker-1", judge, now=moment) is None
         print(f"control: what is not set aside stops what is behind it: {stops}")
         assert stops
     for _ in range(4):
         with transaction():
-            outgoing = outbox.claim_next("worker-1", judge, now=moment)
+            outgoing = claims.claim_next("worker-1", judge, now=moment)
         taken += [outgoing] if outgoing else []
         moment += timedelta(minutes=5)
 
@@ -502,7 +502,7 @@ def test_words_that_say_too_much_are_not_sent() -> None:
 
     with transaction():
         judge = judging(Send(facts=FACTS | {"site": "Infusion Suite"}))
-        assert outbox.claim_next("worker-1", judge, now=NOW) is None
+        assert claims.claim_next("worker-1", judge, now=NOW) is None
 
     assert again(message).error_text == "Unfit"
 
@@ -544,9 +544,9 @@ def test_nothing_is_stuck_unseen(room: Flask) -> None:
     stuck = queries.could_not_be_confirmed(now=NOW + timedelta(minutes=15))
     assert [row.id for row in stuck] == [message.id]
     with transaction():
-        outbox.note_sent(message.id, "SM1", now=NOW)
+        evidence.note_sent(message.id, "SM1", now=NOW)
     assert list(queries.could_not_be_confirmed(now=NOW + timedelta(hours=71))) == []
     assert len(queries.could_not_be_confirmed(now=NOW + timedelta(hours=72))) == 1
     with transaction():
-        outbox.record_report(outgoing.public_id, "SM1", "delivered", now=LATER)
+        evidence.record_report(outgoing.public_id, "SM1", "delivered", now=LATER)
     assert list(queries.could_not_be_confirmed(now=NOW + timedelta(hours=72))) == []

@@ -8,7 +8,7 @@ from flask import Flask
 
 from scheduler.core.db import db, transaction
 from scheduler.jobs import answer, deliver
-from scheduler.messaging import consent, outbox, rules, texts
+from scheduler.messaging import claims, consent, rules, texts
 from scheduler.messaging.consent import Word
 from scheduler.messaging.models import Message
 from scheduler.messaging.rules import Trouble
@@ -100,7 +100,7 @@ def test_after_a_stop_in_any_spelling_no_text_of_any_kind_leaves_until_start(
     held = []
     for _ in range(3):
         with transaction():
-            held.append(outbox.claim_next("w", lambda m: still_true(m, NOW), now=NOW))
+            held.append(claims.claim_next("w", lambda m: still_true(m, NOW), now=NOW))
 
     def comes(words: str, ref: str) -> None:
         with transaction():
@@ -111,7 +111,7 @@ def test_after_a_stop_in_any_spelling_no_text_of_any_kind_leaves_until_start(
     for outgoing in held:
         assert outgoing is not None
         with transaction():
-            assert not outbox.begin_sending(outgoing, now=clock())
+            assert not claims.begin_sending(outgoing, now=clock())
     with transaction():  # somebody asks for more, not knowing
         who = db.session.get_one(Patient, number)
         for name in WAITING:

@@ -12,7 +12,7 @@ from flask import Flask
 
 from scheduler.core.db import db, let_go, transaction
 from scheduler.jobs import deliver, reconcile
-from scheduler.messaging import outbox, queries, rules
+from scheduler.messaging import claims, evidence, outbox, queries, rules
 from scheduler.messaging.models import Message
 from scheduler.messaging.rules import Drop, MessageView, Part, Purpose, Send, Trouble, Verdict
 from scheduler.messaging.senders.outcomes import NoAnswer, Refused
@@ -304,7 +304,7 @@ class TestOneDay:
         with db.engine.connect() as stop:
             stop.execute(sa.select(Message.id).where(Message.id == first).with_for_update())
             with transaction():
-                found = outbox.claim_next("w", lambda m: judge(m, NOW), now=NOW)
+                found = claims.claim_next("w", lambda m: judge(m, NOW), now=NOW)
                 assert found is not None
                 assert (found.message_id, found.along) == (other, ())
 
@@ -312,13 +312,13 @@ class TestOneDay:
         first = due(self.patient, "visit-tomorrow", 3, on(2, 10))
         other = due(self.patient, "visit-prepare", 5, on(2, 16))
         with transaction():
-            outgoing = outbox.claim_next("w", lambda m: judge(m, NOW), now=NOW)
+            outgoing = claims.claim_next("w", lambda m: judge(m, NOW), now=NOW)
         assert outgoing is not None
         with transaction():
             outbox.withdraw("appointment:5", now=NOW)
 
         with transaction():
-            assert not outbox.begin_sending(outgoing, now=NOW)
+            assert not claims.begin_sending(outgoing, now=NOW)
 
         assert states() == {first: State.QUEUED, other: State.CANCELLED}
         assert "Mar 5" not in self.run()[0]
@@ -364,7 +364,7 @@ class TestOneDay:
         else:
             with transaction():
                 row = db.session.get_one(Message, first)
-                outbox.record_report(row.public_id, "SM1", "undelivered", "30003", now=NOW)
+                evidence.record_report(row.public_id, "SM1", "undelivered", "30003", now=NOW)
         again_said = self.run(on(2, 13))
 
         assert again_said == words

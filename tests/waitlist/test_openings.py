@@ -13,9 +13,9 @@ from scheduler.clinic import service as clinic
 from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db, transaction
 from scheduler.jobs import openings
-from scheduler.messaging import outbox
+from scheduler.messaging import claims
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.models import Message
-from scheduler.messaging.outbox import Outgoing
 from scheduler.messaging.states import State
 from scheduler.patients.models import Patient
 from scheduler.plans import changes, waiting
@@ -69,8 +69,8 @@ def tick(app: Flask, now: datetime) -> int:
 def text(app: Flask, now: datetime) -> Outgoing | None:
     """Take the next text out of the outbox, with its words made."""
     with app.app_context(), transaction():
-        out = outbox.claim_next("w", lambda m: notices.judge(m, public_url=URL, now=now), now=now)
-        assert out is None or outbox.begin_sending(out, now=now)
+        out = claims.claim_next("w", lambda m: notices.judge(m, public_url=URL, now=now), now=now)
+        assert out is None or claims.begin_sending(out, now=now)
         return out
 
 

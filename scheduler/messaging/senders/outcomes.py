@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from scheduler.messaging.outbox import Outgoing
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import Trouble
 

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from scheduler.core.db import db, let_go, transaction
 from scheduler.core.errors import NotFound
 from scheduler.core.tokens import public_id
+from scheduler.messaging.composing import Outgoing, body_print
 from scheduler.messaging.models import SimulatedText
-from scheduler.messaging.outbox import Outgoing, body_print
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import Trouble
 from scheduler.messaging.senders.outcomes import Outcome, Refused, Taken, Trace

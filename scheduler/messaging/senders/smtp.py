@@ -8,7 +8,7 @@ from email.utils import format_datetime, parseaddr
 
 from scheduler.core.mail import is_address
 from scheduler.messaging import rules
-from scheduler.messaging.outbox import Outgoing
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import Trouble
 from scheduler.messaging.senders.outcomes import NoAnswer, Outcome, Refused, Taken, Trace

@@ -21,7 +21,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from scheduler.messaging import addresses, rules
-from scheduler.messaging.outbox import Outgoing, body_print
+from scheduler.messaging.composing import Outgoing, body_print
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import Trouble
 from scheduler.messaging.senders.outcomes import (

@@ -14,7 +14,7 @@ from scheduler.booking import notices
 from scheduler.core import clock
 from scheduler.core.db import transaction
 from scheduler.jobs import answer, deliver
-from scheduler.messaging import addresses, inbound, outbox, signatures
+from scheduler.messaging import addresses, evidence, inbound, signatures
 from scheduler.web.fields import Typed
 
 bp = Blueprint("twilio", __name__)
@@ -54,7 +54,7 @@ def report(public_id: str) -> ResponseReturnValue:
     now = clock.now()
     if _is_ours() and form.get("MessageSid") and form.get("MessageStatus"):
         with transaction():
-            sent = outbox.record_report(
+            sent = evidence.record_report(
                 public_id,
                 form["MessageSid"],
                 form["MessageStatus"],

@@ -8,7 +8,7 @@ from flask import Flask
 from playwright.sync_api import expect
 
 from scheduler.core.db import db, transaction
-from scheduler.messaging import outbox
+from scheduler.messaging import claims
 from scheduler.plans import waiting
 from scheduler.waitlist import notices, offers
 from scheduler.waitlist.models import WaitlistOffer
@@ -59,7 +59,7 @@ def test_the_waitlist_is_for_everybody_and_a_patient_says_yes_with_one_thumb(
         desk.goto(path)
         assert faults(desk) == [], path
     with app.app_context(), transaction():
-        out = outbox.claim_next(
+        out = claims.claim_next(
             "w", lambda m: notices.judge(m, public_url="http://x", now=NOW), now=NOW
         )
     assert out is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.calendars.documents import CalendarVisit, Method, document
-from scheduler.messaging.outbox import Outgoing
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.rules import Trouble
 from scheduler.messaging.senders.outcomes import NoAnswer, Refused, Taken
 from scheduler.messaging.senders.smtp import SmtpMail

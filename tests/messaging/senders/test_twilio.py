@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.core.sealed import keyring
 from scheduler.messaging import rules
-from scheduler.messaging.outbox import Outgoing, body_print
+from scheduler.messaging.composing import Outgoing, body_print
 from scheduler.messaging.queries import Unanswered
 from scheduler.messaging.rules import MessageView, Trouble
 from scheduler.messaging.senders.outcomes import NoAnswer, Refused, Taken, Unreachable

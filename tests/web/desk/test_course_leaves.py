@@ -14,7 +14,7 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.jobs import deliver
 from scheduler.messaging import consent, lint
-from scheduler.messaging.outbox import Outgoing
+from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.states import Channel
 from scheduler.plans import service as plans
 from tests import course, make

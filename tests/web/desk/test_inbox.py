@@ -13,7 +13,7 @@ from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment
 from scheduler.core.db import db
 from scheduler.jobs import answer, deliver
-from scheduler.messaging import outbox
+from scheduler.messaging import evidence
 from scheduler.messaging.models import InboundText, Message
 from scheduler.messaging.rules import Send
 from scheduler.reports import reach
@@ -226,7 +226,7 @@ def test_the_reach_of_a_visit_is_seen_step_by_step_and_begins_anew_with_a_move(
         number, reference = sent.public_id, str(sent.provider_ref)
     assert [words for words, taken in steps().items() if taken] == ["Sent"]
     with keep():
-        outbox.record_report(number, reference, "delivered", now=clock())
+        evidence.record_report(number, reference, "delivered", now=clock())
         write("1", "SM2")
     assert [words for words, taken in steps().items() if taken] == [
         "Sent",
