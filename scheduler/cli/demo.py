@@ -1051,6 +1051,7 @@ class _Story:
                     message,
                     public_url=self.config.public_url,
                     organizer=self.config.organizer,
+                    asks_first=readiness.is_unanswered,
                     now=at,
                 ),
                 after_sent=lambda message, at: notices.after_sent(message, now=at),

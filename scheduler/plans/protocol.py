@@ -105,11 +105,17 @@ class Combination:
     def words(self) -> str:
         """Return it as a person says it, but for the mood."""
         return (
-            f"{self.condition}, {self.response.value} response, "
+            f"{self.condition}, {_RESPONSES[self.response]} response, "
             f"tolerated {_TOLERATED[self.tolerability]}"
         )
 
 
+_RESPONSES = {
+    Response.NONE: "no",
+    Response.PARTIAL: "partial",
+    Response.SUBSTANTIAL: "substantial",
+    Response.UNCLEAR: "unclear",
+}
 _TOLERATED = {
     Tolerability.WELL: "well",
     Tolerability.MODERATE: "with a moderate side effect",

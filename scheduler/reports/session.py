@@ -13,6 +13,7 @@ from scheduler.treatment import vocabulary
 from scheduler.treatment.models import EventKind, SessionEvent
 
 _MOMENTS = {"baseline": "before", "during": "during", "after": "after"}
+_PEOPLE = ("staff", "overridden_by")  # where a line names somebody
 _READINGS = {
     "systolic": "upper pressure",
     "diastolic": "lower pressure",
@@ -34,6 +35,7 @@ class Version:
     reason: str | None
     is_struck: bool
     signed_by: str | None
+    on_the_word_of: str | None  # the clinician who decided, when somebody else signed it
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def record(appointment: Appointment) -> list[Entry]:
     names = accounts.actor_names(
         {e.recorded_by for e in written}
         | {f"staff:{e.signed_by_id}" for e in written if e.signed_by_id}
-        | {f"staff:{e.data['staff']}" for e in written if "staff" in e.data}
+        | {f"staff:{e.data[name]}" for e in written for name in _PEOPLE if name in e.data}
     )
     threads: dict[int, list[SessionEvent]] = {}
     for event in written:
@@ -155,6 +157,7 @@ _SAY: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
 
 def _version(event: SessionEvent, names: Mapping[str, str]) -> Version:
     named = names.get(f"staff:{event.data['staff']}") if "staff" in event.data else None
+    decided = event.data.get("overridden_by", event.signed_by_id)
     return Version(
         words=words(event.kind, event.data) + (f": {named}" if named else ""),
         note=event.note,
@@ -164,4 +167,5 @@ def _version(event: SessionEvent, names: Mapping[str, str]) -> Version:
         reason=event.reason,
         is_struck=event.is_struck,
         signed_by=names.get(f"staff:{event.signed_by_id}") if event.signed_by_id else None,
+        on_the_word_of=names.get(f"staff:{decided}") if decided != event.signed_by_id else None,
     )

@@ -33,6 +33,7 @@ WHY_NOT_TEXTED = {
 }
 _CHANNEL_WORDS = {Channel.SMS: "A text", Channel.EMAIL: "An e-mail"}
 _SEVERAL = {"A text": "Texts", "An e-mail": "E-mails"}
+_NOT_KEPT = "A message"  # it is not kept any more, and still nobody knows what it said
 _HEARD = [calling.WORDS[answer] for answer in calling.Answer if answer not in calling.NOBODY_HEARD]
 
 
@@ -164,14 +165,17 @@ def _failures(tasks: Sequence[Task]) -> list[str]:
     for task in tasks:
         number = task.topic.removeprefix("message:")
         message = db.session.get(Message, int(number)) if number.isdigit() else None
+        like, when = (_NOT_KEPT, ""), []
         if message is not None:
             like = (_CHANNEL_WORDS[message.channel], message.error_text or "")
-            days.setdefault(like, []).append(_day(message))
+            when = [_day(message)]
+        days.setdefault(like, []).extend(when)
     said = []
     for (what, why), when in days.items():
         of = list(dict.fromkeys(when))
         which = _SEVERAL[what] if len(of) > 1 else what
-        said.append(f"{which} of {', '.join(of)} did not arrive{': ' if why else ''}{why}")
+        which += f" of {', '.join(of)}" if of else ""
+        said.append(f"{which} did not arrive{': ' if why else ''}{why}")
     return said
 
 

@@ -155,7 +155,8 @@ def check_vitals(readings: Mapping[str, int]) -> None:
         _known(name, VITALS, "systolic")
         low, high = VITALS[name]
         if not low <= value <= high:
-            raise Invalid(f"Please check the {name}: {value} is not likely.", field=name)
+            words = f"{vocabulary.VITALS[name]}: {value} is not likely. Please check it."
+            raise Invalid(words, field=name)
     if readings.get("systolic", VITALS["systolic"][1]) <= readings.get("diastolic", 0):
         raise Invalid("The upper pressure is above the lower one.", field="systolic")
 

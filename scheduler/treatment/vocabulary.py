@@ -68,6 +68,15 @@ SIDE_EFFECTS: dict[str, str] = {
     "other": "Other",
 }
 
+#: Vital signs, as the chair writes them down.
+VITALS: dict[str, str] = {
+    "systolic": "Upper pressure",
+    "diastolic": "Lower pressure",
+    "pulse": "Pulse",
+    "oxygen": "Oxygen %",
+    "breaths": "Breaths a minute",
+}
+
 SEVERITIES: dict[int, str] = {1: "mild", 2: "moderate", 3: "severe"}
 
 ACTIONS: dict[str, str] = {

@@ -97,9 +97,16 @@ class ReadyForm(Form):
         ]
 
     def validate_escort_name(self, field: Field) -> None:
-        """Ask for a name where there is somebody."""
+        """Ask for a name where there is somebody, and the other way round."""
         if self.escort.data == "yes" and not field.data:
             raise ValidationError(_("Enter the name of the person who takes you home."))
+        if self.escort.data == "no" and field.data:
+            raise ValidationError(_("You named somebody. Choose “Yes” above, or clear the name."))
+
+    def validate_illness_words(self, field: Field) -> None:
+        """Refuse news beside “No”: it must neither be lost nor be taken for nothing."""
+        if self.illness.data == "no" and field.data:
+            raise ValidationError(_("You wrote what is new. Choose “Yes” above, or clear this."))
 
     def given(self) -> Given:
         """Return what was answered; only after it was found valid."""

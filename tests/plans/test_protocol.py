@@ -48,8 +48,7 @@ def test_a_hole_is_named_in_words() -> None:
     table = protocol.read(broken(ROW_10, 'condition = ["crps"]\n' + ROW_10))
 
     assert protocol.problems(table) == [
-        f"No row for: {group}, none response, tolerated well, "
-        "mood little burdened or mood not asked."
+        f"No row for: {group}, no response, tolerated well, mood little burdened or mood not asked."
         for group in ("fibromyalgia", "neuropathic", "other")
     ]
 
@@ -162,7 +161,7 @@ def test_check_says_fit_and_ends_with_success(runner: FlaskCliRunner) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (broken(ROW_10, 'condition = ["crps"]\n' + ROW_10), "No row for: other, none response"),
+        (broken(ROW_10, 'condition = ["crps"]\n' + ROW_10), "No row for: other, no response"),
         ("code = ", "no TOML"),
         ("\xff", "no TOML"),
     ],

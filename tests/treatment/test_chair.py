@@ -11,6 +11,7 @@ from scheduler.clinic.models import ServiceCode, Site
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid
 from scheduler.plans import service as plans
+from scheduler.reports import session as report
 from scheduler.treatment import chair, queries, vocabulary
 from scheduler.treatment.chair import Override
 from scheduler.treatment.errors import MayNotSign, NotInOrder, NotReady
@@ -229,6 +230,8 @@ def test_nobody_goes_home_with_a_criterion_open_or_alone(
         )
         assert signed.signed_by_id == where.nurse
         assert signed.data["overridden_by"] == where.doctor
+        line = next(e for e in report.record(visit(visit_id)) if e.kind is EventKind.SAFE)
+        assert (line.now.signed_by, line.now.on_the_word_of) == ("Rosa Lima", "Amara Obi")
 
 
 def test_somebody_without_the_skill_does_not_sign_safe(

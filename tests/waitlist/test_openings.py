@@ -297,7 +297,13 @@ def test_a_visit_of_a_plan_is_offered_only_where_window_spacing_and_series_allow
         for site in db.session.scalars(select(Site)):
             clinic.choose(site, "infusion_minutes", 60, actor="operator", now=now)
         assert waiting.lags(entry)
-        waiting.catch_up(entry.id, actor="worker", now=now)
+        numbers = visit.id, entry.id
+    with app.app_context():
+        assert openings.run("https://not-heard-from-yet.example", now=now) == 0, "only followed"
+    with keep():
+        visit = db.session.get_one(PlannedVisit, numbers[0])
+        entry = db.session.get_one(WaitlistEntry, numbers[1])
+        plan = visit.plan
         assert (entry.since, entry.until) == (visit.earliest, visit.latest)
         assert (entry.needed_by, entry.longer_minutes) == (visit.latest, 20)
         assert not waiting.lags(entry)

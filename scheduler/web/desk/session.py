@@ -40,13 +40,7 @@ from scheduler.web.guards import requires
 bp = Blueprint("desk_session", __name__, url_prefix="/desk/session")
 
 LONGEST_NOTE = 1000
-VITALS = (
-    ("systolic", "Upper pressure"),
-    ("diastolic", "Lower pressure"),
-    ("pulse", "Pulse"),
-    ("oxygen", "Oxygen %"),
-    ("breaths", "Breaths a minute"),
-)
+VITALS = tuple(vocabulary.VITALS.items())
 
 
 @dataclass(frozen=True)
@@ -429,7 +423,10 @@ def _dose_again(data: dict[str, Any]) -> dict[str, Any]:
         medicine, given = _words("medicine", 60), _words("given", 40)
         if not medicine or not given:
             raise Invalid("Enter the medicine and how much.", field="medicine")
-        return data | {"medicine": medicine, "amount": given}
+        against = request.form.get("against", data["for"])
+        if against not in vocabulary.SIDE_EFFECTS:
+            raise Invalid("Please choose one of the list.", field="against")
+        return data | {"medicine": medicine, "amount": given, "for": against}
     amount = _words("amount", 40)
     unit = _words("unit", 40)
     if data.get("change") != "paused" and (not amount or not unit):

@@ -82,7 +82,7 @@ def test_every_page_of_a_course_is_for_everybody_and_fits_its_screen(
     page.get_by_label("Or its text").fill(text.replace('["none"]', '["partial"]', 1))
     page.get_by_role("button", name="Look at it first").click()
     expect(page.get_by_role("heading", name="Preview")).to_contain_text("version 2")
-    expect(page.get_by_text("No row for: crps, none response, tolerated well")).to_be_visible()
+    expect(page.get_by_text("No row for: crps, no response, tolerated well")).to_be_visible()
     expect(page.get_by_text("Row P1, part 1: Series: 6 visits")).to_be_visible()
     assert faults(page) == []
 

@@ -458,7 +458,7 @@ def test_a_line_is_put_right_signed_and_the_old_words_stay(
     [
         ("effect", {"effect": "rash:2", "action": "none"}, "choose one of the list"),
         ("effect", {"effect": "other:1", "action": "none"}, "say what it was"),
-        ("vitals", {"systolic": "1280"}, "not likely"),
+        ("vitals", {"systolic": "1280"}, "Upper pressure: 1280 is not likely"),
         ("vitals", {"systolic": "high"}, "whole number"),
         ("dose", {"amount": "", "unit": "mg"}, "Enter the amount"),
         ("score", {}, "Choose a number"),

@@ -101,6 +101,7 @@ def test_a_session_is_watched_by_the_clock_and_ends_with_a_call_the_day_after(
     clock.advance(minutes=11)
     page = client.get(f"/desk/session/{visit}").text
     assert "Vital signs are due since 10:10 AM" in page
+    assert re.search(r"Infusing 11 of 40 <span[^>]*>minutes<", page)
     board = client.get("/desk").text
     assert "Infusing 11 of 40 · vitals due" in board
     assert "1 due for vital signs" in board

@@ -15,11 +15,12 @@ from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment
 from scheduler.core.db import db
 from scheduler.jobs import deliver
-from scheduler.messaging import consent
+from scheduler.messaging import consent, outbox
 from scheduler.messaging.rules import Trouble
 from scheduler.messaging.senders.outcomes import Refused
 from scheduler.patients.models import Patient
 from scheduler.reports import counts, unreached
+from scheduler.tasks import service as tasks
 from scheduler.tasks.models import Task
 from tests import make
 from tests.conftest import NOW, Keep, SignIn, StoppedClock
@@ -160,6 +161,7 @@ def test_what_nobody_can_say_arrived_is_seen_on_the_list_until_somebody_called(
     with keep():
         eva = db.session.scalars(select(Patient).where(Patient.given_name == "Eva")).one()
         hers = db.session.scalars(select(Appointment).where(Appointment.patient_id == eva.id)).one()
+        eva_id = eva.id
         later = NOW + timedelta(minutes=1)
         queue(eva, NOW, dedupe_key="eva", send_after=later, topic=hers.topic)
     client = signed_in()
@@ -173,6 +175,10 @@ def test_what_nobody_can_say_arrived_is_seen_on_the_list_until_somebody_called(
     assert "Not confirmed: call" in client.get("/desk?day=2026-03-03").text
     note(client, page, "Eva", "told")
     assert "Eva" not in listed(client.get("/desk/not-reached").text)
+    with keep():  # of a message that is not kept any more
+        tasks.open_task(outbox.NOT_SENT, "message:999999", patient_id=eva_id, now=clock())
+    page = client.get("/desk/not-reached").text
+    assert "A message did not arrive" in next(r for r in page.split("<li>") if ">Eva Okafor<" in r)
 
 
 def test_who_asks_for_another_time_keeps_this_one_until_there_is_one(

@@ -92,7 +92,12 @@ def test_the_link_leads_to_the_hours_and_the_questions_and_answers_are_kept(
     desk = signed_in().get(f"/desk/appointments/{public_id}").text
     assert "Maria Okafor, (781) 555-0119" in desk or "Maria Okafor, 781 555 0119" in desk
 
-    assert send(client, escort="no", illness="yes", illness_words="A cough since Sunday")[0] == 303
+    news = {"escort": "no", "illness_words": "A cough since Sunday"}
+    status, text = send(client, **news)
+    assert status == 422, "what was written is not lost beside a no"
+    assert "You wrote what is new." in text
+    assert "You named somebody." in text
+    assert send(client, **news, escort_name="", illness="yes")[0] == 303
     assert open_kinds(app, visit) == [readiness.CONCERN]
     assert "Somebody from our team calls you" in client.get("/my/visit/ready").text
     assert "A cough" not in signed_in().get(f"/desk/ready/{public_id}").text
