@@ -20,14 +20,7 @@ from scheduler.accounts.rules import may
 from scheduler.booking import service as booking
 from scheduler.booking import soft
 from scheduler.booking.allocation import everything_at, lock
-from scheduler.booking.errors import (
-    AtRatio,
-    NotOffered,
-    PatientBusy,
-    SlotTaken,
-    SoftRule,
-    TooClose,
-)
+from scheduler.booking.errors import AtRatio, SoftRule
 from scheduler.booking.models import Appointment, Authority, Status
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
@@ -435,7 +428,7 @@ class _Deed:
                 )
                 self._note(number, choice, appointment)
                 self._link(number, appointment, choice)
-        except (SlotTaken, NotOffered, PatientBusy, TooClose) as refusal:
+        except scheduling.NOT_TO_BE_HAD as refusal:
             db.session.refresh(appointment)
             db.session.refresh(self.rows[number])
             self._gone(number, refusal)
@@ -462,7 +455,7 @@ class _Deed:
                 )
                 self._note(number, choice, made)
                 self._link(number, made, choice)
-        except (SlotTaken, NotOffered, PatientBusy, TooClose) as refusal:
+        except scheduling.NOT_TO_BE_HAD as refusal:
             db.session.refresh(self.rows[number])
             self._gone(number, refusal)
             self._leave(number, None, refusal.message)

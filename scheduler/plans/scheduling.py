@@ -53,6 +53,8 @@ from scheduler.plans.optimiser import Start, Visit, Wishes
 from scheduler.plans.protocol import Act
 from scheduler.treatment.chair import Override
 
+#: Why one date of several cannot be had after all: its row comes back, the others may stand.
+NOT_TO_BE_HAD = (SlotTaken, NotOffered, PatientBusy, TooClose)
 TAKEN = "The time that was chosen is taken. This is the next best."
 #: From then on it is afternoon, to a patient who cannot come in the morning.
 NOON = 12 * 60
@@ -608,7 +610,7 @@ def schedule(
                     or excused.get(number),
                 )
             booked.append(visit)
-        except (SlotTaken, NotOffered, PatientBusy, TooClose) as refusal:
+        except NOT_TO_BE_HAD as refusal:
             taken[number] = refusal.message
             if isinstance(refusal, AtRatio):
                 at_ratio.add(number)
