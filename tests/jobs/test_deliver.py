@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from scheduler.core.db import db, let_go, transaction
 from scheduler.jobs import beat, deliver, expire, reconcile, recover_leases
-from scheduler.messaging import claims, composing, consent, queries
+from scheduler.messaging import claims, composing, consent, queries, rules
 from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.models import Message, SimulatedText
 from scheduler.messaging.rules import MessageView, Trouble
@@ -212,7 +212,7 @@ def test_of_two_like_texts_one_found_settles_neither_and_two_settle_both(
 
 
 def test_after_a_time_off_only_what_is_still_of_use_goes_and_none_of_it_at_night(
-    clock: StoppedClock,
+    clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R-17: off for an hour, for six, until eleven at night, for three days."""
     use = {"template": "visit-booked", "is_reply": True, "expires_at": NOW + timedelta(days=9)}
@@ -237,6 +237,15 @@ def test_after_a_time_off_only_what_is_still_of_use_goes_and_none_of_it_at_night
     }
     assert all(outgoing.expires_at <= outgoing.view.expires_at for outgoing in sender.sent)
     assert states() == {State.EXPIRED: 2, State.SENT: 6}
+
+    with transaction():
+        queue(who, NOW, dedupe_key="at night", **use)
+    clock.set(NOW + timedelta(days=4, hours=13))
+    with monkeypatch.context() as awake:
+        awake.setattr(rules, "next_daytime", lambda now, zone, **day: now)
+        deliver.run(delivery(sender, clock))
+    print("control: without quiet hours one goes at eleven at night")
+    assert sender.sent[-1].view.dedupe_key == "at night"
 
 
 def test_the_simulated_phone_shows_a_text_once_however_often_it_is_sent(

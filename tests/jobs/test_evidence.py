@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from scheduler.clinic.models import Site
 from scheduler.core.db import db, let_go, transaction
 from scheduler.jobs import catch_up, deliver, reconcile
-from scheduler.messaging import evidence, queries
+from scheduler.messaging import evidence, queries, rules
 from scheduler.messaging.models import InboundText, Message
 from scheduler.messaging.states import Channel, State
 from scheduler.patients.models import Patient
@@ -75,7 +75,11 @@ def server(tmp_path: Path, clock: StoppedClock) -> Iterator[TwilioServer]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_the_provider_does_each_text_is_out_once(
-    room: Flask, server: TwilioServer, clock: StoppedClock, seed: int
+    room: Flask,
+    server: TwilioServer,
+    clock: StoppedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
 ) -> None:
     rng = random.Random(seed)
     modes = [rng.choice(MODES) for _ in range(TEXTS)]
@@ -122,8 +126,23 @@ def test_whatever_the_provider_does_each_text_is_out_once(
     counts = Counter(text["to"] for text in server.out())
     assert {counts[f"+1617230{n:04}"] for n in single} == {1}
 
+    # The control: who does not look for evidence says what is out already once more.
+    with transaction():
+        who = ana(NOW, given="Late", mobile="+16172309999", email=None)
+        queue(who, clock(), template="visit-booked", dedupe_key="m9999", is_reply=True)
+    server.script = [ACCEPT_THEN_DROP]
+    with monkeypatch.context() as blind:
+        blind.setattr(sender, "look_for", lambda sought: [])
+        for _ in range(4):
+            deliver.run(outfit)
+            clock.advance(minutes=6)
+            reconcile.run({Channel.SMS: sender}, lambda message, at: None, now=clock())
+    copies = sum(text["to"] == "+16172309999" for text in server.out())
+    print(f"control, seed {seed}: without looking at what the provider has, {copies} copies")
+    assert copies > 1
 
-def test_reports_in_any_order_end_the_same(room: Flask) -> None:
+
+def test_reports_in_any_order_end_the_same(room: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["queued", "sent", "delivered", "undelivered", "failed"]
     orders = list(permutations(words))[:: 1 if FULL else 17]
     with transaction():
@@ -150,6 +169,13 @@ def test_reports_in_any_order_end_the_same(room: Flask) -> None:
 
     print(f"reports: {len(orders)} orders, each report twice, end {ends}")
     assert ends == {State.DELIVERED}
+
+    monkeypatch.setattr(rules, "moves_forward", lambda stands, reported: True)
+    with transaction():
+        evidence.record_report(public_id, f"SM{number}", "accepted", now=NOW)
+        believed = db.session.get_one(Message, number).state
+    print(f"control: who believes every report makes {believed} of what was delivered")
+    assert believed is State.SENT
 
 
 def test_while_the_provider_hangs_no_connection_is_held_and_people_book(
@@ -213,6 +239,9 @@ def test_what_came_in_while_we_were_down_is_taken_in_once(
 
     assert post(forms[0]) == 200  # the provider tries one again by itself, before our list is read
     with app.app_context():
+        unfetched = len(queries.unread())
+        print(f"control: without the provider's list {unfetched} of 20 is known")
+        assert unfetched == 1
         fetched = [catch_up.run(provider, now=clock()) for _ in range(2)]
     assert post(forms[7]) == 200  # and one after it
 
