@@ -121,7 +121,15 @@ def test_a_session_is_watched_by_the_clock_and_ends_with_a_call_the_day_after(
     assert 'value="Ondansetron"' in page
     form = {"medicine": "Ondansetron", "given": "4 mg", "against": "nausea"}
     assert deed(client, visit, "rescue", **form)[0] == 303
+    with app.app_context():
+        given = queries.events(number)[-1].id
+    right = {**form, "reason": "Mistyped", "password": make.PASSWORD}
+    line = f"line/{given}"
+    status, page = deed(client, visit, line, **right | {"against": "hunger"})
+    assert status == 422
+    assert deed(client, visit, line, **right | {"against": "headache"})[0] == 303
     page = client.get(f"/desk/session/{visit}").text
+    assert "Medicine given: Ondansetron, 4 mg, against headache" in page
     for words in (
         "Dose: lowered to 0.3 mg/kg/h",
         "Dose: paused",
