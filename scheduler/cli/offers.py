@@ -12,6 +12,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from scheduler.booking import offers, reasons, walls
 from scheduler.booking.offers import Audience, Offer
+from scheduler.cli.walls import CLOCK, DATE, WALL
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.clinic.supply import SiteSupply, Supply
@@ -20,26 +21,6 @@ from scheduler.core.errors import Invalid
 from scheduler.core.timespan import PartOfDay, instant, wall_text
 from scheduler.plans.openings import MOST_VISITS, USUAL, Pace, openings
 from scheduler.plans.optimiser import Placement
-
-CLOCK = click.DateTime(formats=["%H:%M"])
-YEARS = range(2000, 2200)
-
-
-class NearType(click.DateTime):
-    """A moment of our time: arithmetic with the ends of the calendar would fail."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Read it."""
-        found: datetime = super().convert(value, param, ctx)
-        if found.year not in YEARS:
-            self.fail("choose a day that is not so far away.", param, ctx)
-        return found
-
-
-DATE = NearType(formats=["%Y-%m-%d"])
-WALL = NearType(formats=["%Y-%m-%dT%H:%M"])
 
 
 class PaceType(click.ParamType[Pace]):

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from datetime import date, datetime, time, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ from flask.cli import AppGroup
 
 from scheduler.booking import withdrawal
 from scheduler.booking.withdrawal import Hit, Impact, PeopleAreHit, withdraw_supply
+from scheduler.cli.walls import CLOCK, DATE, MOMENT, Wall
 from scheduler.clinic import holidays, hours, places, queries, roster, rules, standard, terms
 from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.hours import Period
@@ -24,10 +25,6 @@ from scheduler.core.timespan import TimeSpan, day_span, exists, instant, wall_te
 group = AppGroup("supply", help="Sites, chairs, hours, people: what the clinic can give, and when.")
 ACTOR = "operator"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DATE = click.DateTime(formats=["%Y-%m-%d"])
-MOMENT = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
-CLOCK = click.DateTime(formats=["%H:%M"])
-
 ANYBODY = "anybody"
 
 
@@ -111,8 +108,8 @@ def waiting(as_json: bool) -> None:
 @_json
 def close(
     site: str,
-    since: datetime,
-    until: datetime | None,
+    since: Wall,
+    until: Wall | None,
     reason: str,
     chairs: tuple[str, ...],
     yes: bool,
@@ -235,7 +232,7 @@ def set_shifts(
 @_yes
 @_json
 def take_off(
-    person: str, since: datetime, until: datetime | None, reason: str, yes: bool, as_json: bool
+    person: str, since: Wall, until: Wall | None, reason: str, yes: bool, as_json: bool
 ) -> None:
     """Note that PERSON (by name) is away."""
 
@@ -265,23 +262,17 @@ def be_back(number: int, as_json: bool) -> None:
 @group.command("people")
 @_json
 def people(as_json: bool) -> None:
-    """List who gives time: skills, visits at the same time, time off ahead."""
+    """List who gives time: skills, visits at the same time, shifts, time off ahead."""
     now = clock.now()
+    sites = {s.id: s for s in queries.sites()}
     shown: list[dict[str, Any]] = [
         {
             "name": p.name,
             "skills": sorted(roster.skills_of(p)),
             "lanes": len(places.lanes_in_use(p)),
             "left": p.retired_at is not None,
-            "off": [
-                {
-                    "id": o.id,
-                    "from": o.starts_at.isoformat(),
-                    "until": o.ends_at.isoformat(),
-                    "reason": o.reason,
-                }
-                for o in roster.off_of(p, now=now)
-            ],
+            "shifts": _shifts(p, sites, now=now),
+            "off": _off(p, sites, now=now) if sites else [],
         }
         for p in roster.people()
     ]
@@ -291,21 +282,66 @@ def people(as_json: bool) -> None:
     for p in shown:
         left = "  (left)" if p["left"] else ""
         click.echo(f"{p['name']:<24} {p['lanes']}  {', '.join(p['skills']) or '-'}{left}")
+        for row in p["shifts"]:
+            click.echo(f"  works      {row}")
         for o in p["off"]:
             click.echo(f"  {o['id']:>5}  away {o['from']} to {o['until']}: {o['reason']}")
 
 
+def _shifts(person: Resource, sites: Mapping[int, Site], *, now: datetime) -> list[str]:
+    found = []
+    for row in roster.shifts_of(person):
+        today = now.astimezone(sites[row.site_id].zone).date()
+        if hours.not_over([row], today):
+            found.append(
+                f"{DAYS[row.weekday]} {row.since:%H:%M}-{row.until:%H:%M} {sites[row.site_id].code}"
+                + _validity(row.valid_from, row.valid_until, today)
+            )
+    return found
+
+
+def _off(person: Resource, sites: Mapping[int, Site], *, now: datetime) -> list[dict[str, Any]]:
+    """Return somebody's time off by the wall of the site they work at first."""
+    mine = {row.site_id for row in roster.shifts_of(person)}
+    zone = next((s.zone for s in sites.values() if s.id in mine), None)
+    zone = zone or next(iter(sites.values())).zone
+    return [
+        {
+            "id": o.id,
+            "from": wall_text(o.starts_at, zone),
+            "until": wall_text(o.ends_at, zone),
+            "reason": o.reason,
+        }
+        for o in roster.off_of(person, now=now)
+    ]
+
+
 @group.command("person")
 @click.argument("name")
-@click.option("--skill", "skills", multiple=True, type=click.Choice(sorted(rules.SKILLS)))
-@click.option("--lanes", type=int, default=1, show_default=True, help="Visits at the same time.")
+@click.option(
+    "--skill",
+    "skills",
+    multiple=True,
+    type=click.Choice(sorted(rules.SKILLS)),
+    help="All they may do; may be repeated. As it stands when left out.",
+)
+@click.option("--no-skill", is_flag=True, help="They may do nothing any more.")
+@click.option("--lanes", type=int, help="Visits at the same time; as it stands when left out.")
 @click.option("--leaves", is_flag=True, help="They work here no more.")
 @_yes
 @_json
 def person(
-    name: str, skills: tuple[str, ...], lanes: int, leaves: bool, yes: bool, as_json: bool
+    name: str,
+    skills: tuple[str, ...],
+    no_skill: bool,
+    lanes: int | None,
+    leaves: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
-    """Take on, change, or let go PERSON, by name."""
+    """Take on, change, or let go PERSON, by name; what is left out stays as it is."""
+    if no_skill and skills:
+        raise click.UsageError("Say either --skill or --no-skill.")
 
     def change() -> None:
         now = clock.now()
@@ -313,10 +349,17 @@ def person(
         if leaves:
             places.retire(roster.person_called(name), actor=ACTOR, now=now)
         elif known is None:
-            roster.add_person(name, skills, lanes, actor=ACTOR, now=now)
+            roster.add_person(name, skills, 1 if lanes is None else lanes, actor=ACTOR, now=now)
         else:
+            stays = () if no_skill else roster.skills_of(known)
             roster.change_person(
-                known, name=name, skills=skills, lanes=lanes, seen=None, actor=ACTOR, now=now
+                known,
+                name=name,
+                skills=skills or stays,
+                lanes=len(places.lanes_in_use(known)) if lanes is None else lanes,
+                seen=None,
+                actor=ACTOR,
+                now=now,
             )
             places.restore(known, actor=ACTOR, now=now)
 
@@ -327,13 +370,21 @@ def person(
 @click.argument("site")
 @click.argument("name")
 @click.option("--retire", is_flag=True, help="Take it out of use for good.")
+@click.option("--rename", "new_name", help="Call it this from now on.")
 @_yes
 @_json
-def chair(site: str, name: str, retire: bool, yes: bool, as_json: bool) -> None:
-    """Put chair NAME at SITE, or take it out of use."""
+def chair(
+    site: str, name: str, retire: bool, new_name: str | None, yes: bool, as_json: bool
+) -> None:
+    """Put chair NAME at SITE, give it another name, or take it out of use."""
+    if retire and new_name is not None:
+        raise click.UsageError("Say either --retire or --rename.")
 
     def change() -> None:
         where, now = _site(site), clock.now()
+        if new_name is not None:
+            places.rename_chair(_chair(where, name), new_name, seen=None, actor=ACTOR, now=now)
+            return
         if retire:
             places.retire(_chair(where, name), actor=ACTOR, now=now)
             return
@@ -348,17 +399,63 @@ def chair(site: str, name: str, retire: bool, yes: bool, as_json: bool) -> None:
 
 @group.command("site")
 @click.argument("code")
-@click.option("--name", required=True, help='As everybody reads it: "Woburn".')
-@click.option("--address", required=True, help="Where patients come to.")
-@click.option("--phone", required=True, help="The number patients call.")
-@click.option("--zone", default="America/New_York", show_default=True)
-@click.option("--starts", type=int, default=2, show_default=True, help="Starts a quarter-hour.")
-def open_site(code: str, name: str, address: str, phone: str, zone: str, starts: int) -> None:
-    """Open a site called CODE in addresses; the first one also brings the four services."""
+@click.option("--name", help='As everybody reads it: "Woburn".')
+@click.option("--address", help="Where patients come to.")
+@click.option("--phone", help="The number patients call.")
+@click.option("--zone", help="Of a new site's clock: America/New_York when left out.")
+@click.option("--starts", type=int, help="Visits that may start in a quarter-hour; a new site: 2.")
+@_yes
+@_json
+def keep_site(
+    code: str,
+    name: str | None,
+    address: str | None,
+    phone: str | None,
+    zone: str | None,
+    starts: int | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Open a site called CODE in addresses, or change it; what is left out stays as it is.
+
+    The first one also brings the four services.
+    """
     try:
-        number = mobile(phone)
+        number = None if phone is None else mobile(phone)
     except NotAMobile as refusal:
         raise click.ClickException(refusal.reason) from None
+    known = next((s for s in queries.sites() if s.code == code), None)
+    if known is None:
+        if name is None or address is None or number is None:
+            raise click.ClickException(
+                f"There is no site called {code}. A new one needs --name, --address and --phone."
+            )
+        _open_site(
+            code, name, address, number, zone or "America/New_York", 2 if starts is None else starts
+        )
+        click.echo(f"{name} is there. Give it chairs and hours next.")
+        return
+    if zone is not None and zone != known.zone_name:
+        raise click.ClickException(f"{known.name} keeps its clock, {known.zone_name}.")
+
+    def change() -> None:
+        where = _site(code)
+        places.change_site(
+            where,
+            name=where.name if name is None else name,
+            address=where.address if address is None else address,
+            phone=where.phone if number is None else number,
+            starts=len(places.lanes_in_use(places.starts_of(where))) if starts is None else starts,
+            seen=None,
+            actor=ACTOR,
+            now=clock.now(),
+        )
+
+    let_go()
+    _carry_out(change, "Saved.", yes=yes, as_json=as_json)
+
+
+def _open_site(code: str, name: str, address: str, phone: str, zone: str, starts: int) -> None:
     try:
         with transaction():
             places.open_site(
@@ -366,7 +463,7 @@ def open_site(code: str, name: str, address: str, phone: str, zone: str, starts:
                 name,
                 zone_name=zone,
                 address=address,
-                phone=number,
+                phone=phone,
                 starts=starts,
                 actor=ACTOR,
                 now=clock.now(),
@@ -375,7 +472,6 @@ def open_site(code: str, name: str, address: str, phone: str, zone: str, starts:
                 standard.add_services()
     except Refusal as refusal:
         raise click.ClickException(refusal.message) from None
-    click.echo(f"{name} is there. Give it chairs and hours next.")
 
 
 @group.command("services")
@@ -403,14 +499,18 @@ def show_services(as_json: bool) -> None:
         takes = ", ".join(f"{kind} {since}-{until}" for kind, (since, until) in s["takes"].items())
         takes += ", the whole person" if s["whole_person"] else ""
         click.echo(f"{s['code']:<15} {s['minutes']:>3} min  {s['skill'] or 'anybody':<14} {takes}")
+        online = "patients can book it" if s["online"] else "the desk books it"
+        click.echo(
+            f"{'':<15} {s['notice_hours']:g} hours to {s['horizon_days']} days ahead; {online}"
+        )
 
 
 @group.command("service")
 @click.argument("code", type=click.Choice([c.value for c in ServiceCode]))
 @click.option("--name", help="As staff read it.")
 @click.option("--minutes", type=int, help="The whole stay.")
-@click.option("--notice-hours", type=int, help="Booked online at least so far ahead.")
-@click.option("--horizon-days", type=int, help="Booked online at most so far ahead.")
+@click.option("--notice-hours", type=int, help="Booked at least so far ahead.")
+@click.option("--horizon-days", type=int, help="Booked at most so far ahead.")
 @click.option("--skill", type=click.Choice([*rules.SKILLS, ANYBODY]), help="Who may do it.")
 @click.option(
     "--takes",
@@ -476,6 +576,20 @@ def change_service(
         )
 
     _carry_out(change, "Saved. What is booked keeps its times.", yes=yes, as_json=as_json)
+
+
+@group.command("numbers")
+@click.argument("site")
+@_json
+def show_numbers(site: str, as_json: bool) -> None:
+    """List the numbers SITE has chosen; `flask supply set` changes one."""
+    chosen = terms.chosen(_found(site))
+    if as_json:
+        click.echo(json.dumps({"numbers": chosen}, indent=2))
+        return
+    for name, value in chosen.items():
+        asked = terms.CHOICES[name]
+        click.echo(f"{name:<37} {value:>5}  {asked.label.removeprefix('… ')} ({asked.unit})")
 
 
 @group.command("set")
@@ -668,22 +782,20 @@ def _walls(
     return begins.time(), ends.time()
 
 
-def _span(site: Site, since: datetime, until: datetime | None) -> TimeSpan:
+def _span(site: Site, since: Wall, until: Wall | None) -> TimeSpan:
     """Read a span on the site's own clock; a bare last day is meant whole."""
-    last = until or datetime.combine(since.date(), time(0))
-    if last.time() == time(0):
-        end = instant(last.date() + timedelta(days=1), time(0), site.zone)
-    else:
-        end = _moment(site, last)
+    last = until or Wall(since.day, None)
+    end = day_span(last.day, site.zone).end if last.time is None else _moment(site, last)
     start = _moment(site, since)
     if end <= start:
         raise Invalid("The end must come after the beginning.")
     return TimeSpan(start, end)
 
 
-def _moment(site: Site, wall: datetime) -> datetime:
-    if wall.minute % 5:
+def _moment(site: Site, wall: Wall) -> datetime:
+    begins = wall.time or time(0)
+    if begins.minute % 5:
         raise Invalid("Use steps of five minutes.")
-    if wall.time() != time(0) and not exists(wall.date(), wall.time(), site.zone):
+    if begins != time(0) and not exists(wall.day, begins, site.zone):
         raise Invalid("The clock skips that time on that day.")
-    return instant(wall.date(), wall.time(), site.zone)
+    return instant(wall.day, begins, site.zone)

@@ -39,11 +39,12 @@ class Period:
         """Refuse what is no period.
 
         Raises:
-            Invalid: no weekday, or a last day before the first.
+            Invalid: no weekday, a last day before the first, or none of the weekdays in it.
         """
         if not self.weekdays or not set(self.weekdays) <= set(range(7)):
             raise Invalid("Choose at least one day of the week.", field="weekdays")
         rules.check_validity(self.since, self.until)
+        rules.check_weekdays(self.weekdays, self.since, self.until)
 
     def touches(self, row: OpeningHours | Shift) -> bool:
         """Say whether a weekly row holds on any day of this period."""

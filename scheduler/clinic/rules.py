@@ -1,5 +1,6 @@
 """What makes sense of a supply, in words for whoever typed it."""
 
+from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 
 from scheduler.core.errors import Invalid
@@ -81,6 +82,24 @@ def check_validity(since: date, until: date | None) -> None:
     """
     if until is not None and until < since:
         raise Invalid("The last day is before the first.", field="valid_until")
+
+
+def check_weekdays(weekdays: Collection[int], since: date, until: date | None) -> None:
+    """Refuse a short period that holds none of its weekdays: nothing would ever come of it.
+
+    Raises:
+        Invalid: it does not.
+    """
+    if until is None or until - since >= timedelta(days=6):
+        return
+    days = [since + timedelta(days=n) for n in range((until - since).days + 1)]
+    if not {day.weekday() for day in days} & set(weekdays):
+        raise Invalid(
+            f"That day is a {since:%A}. Choose that day of the week, or another date."
+            if since == until
+            else "None of these days of the week lies in that time.",
+            field="weekdays",
+        )
 
 
 def check_lanes(count: int, *, field: str = "lanes") -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date, time
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import Result
@@ -13,6 +14,7 @@ from scheduler.audit.models import AuditEntry
 from scheduler.clinic import hours, places, queries, roster, terms
 from scheduler.clinic.models import Closure, Service
 from scheduler.core.db import db
+from scheduler.core.timespan import wall_text
 from tests import make
 from tests.conftest import Once
 
@@ -129,32 +131,41 @@ def test_hours_and_shifts_are_set_from_a_day_on(runner: FlaskCliRunner, app: Fla
 def test_people_come_change_are_away_and_leave(runner: FlaskCliRunner, app: Flask) -> None:
     words = ("person", "Bea Novak", "--skill", "nurse", "--lanes", "3")
     assert supply(runner, *words).exit_code == 0
-    assert supply(runner, *words[:-1], "2").exit_code == 0
+    assert supply(runner, "person", "Bea Novak", "--lanes", "2").exit_code == 0
+    tuesdays = ("--days", "tue", "--site", "woburn", "--at", "09:00", "--to", "17:00")
+    from_third = ("--from", "2026-03-03")
+    assert supply(runner, "shifts", "Bea Novak", *tuesdays, *from_third).exit_code == 0
     away = supply(runner, "off", "Nurse 1", "--from", "2026-03-03")
     assert away.exit_code == 2
     assert "Nurse 1 is away." in away.output
     assert supply(runner, "off", "Nurse 1", "--from", "2026-03-03", "--yes").exit_code == 0
     listed = json.loads(supply(runner, "people", "--json").output)["people"]
     off = next(p for p in listed if p["name"] == "Nurse 1")["off"]
+    assert (off[0]["from"], off[0]["until"]) == ("2026-03-03T00:00", "2026-03-04T00:00")
+    assert "  works      tue 09:00-17:00 woburn from 2026-03-03" in supply(runner, "people").output
     assert supply(runner, "back", str(off[0]["id"])).exit_code == 0
     assert supply(runner, "person", "Bea Novak", "--leaves").exit_code == 0
     assert "Bea Novak                2  nurse  (left)" in supply(runner, "people").output
+    assert supply(runner, "person", "Nurse 1", "--no-skill").exit_code == 2  # Ben is hers
 
 
 def test_a_chair_a_number_and_a_holiday(runner: FlaskCliRunner, app: Flask) -> None:
     assert supply(runner, "chair", "woburn", "Window").exit_code == 0
-    assert supply(runner, "chair", "woburn", "Window", "--retire").exit_code == 0
+    assert supply(runner, "chair", "woburn", "Window", "--rename", "Door").exit_code == 0
+    assert supply(runner, "chair", "woburn", "Door", "--retire").exit_code == 0
     assert supply(runner, "set", "woburn", "recovery_minutes", "45").exit_code == 0
     assert supply(runner, "holidays", "woburn", "--close", "2026-04-20").exit_code == 0
     assert supply(runner, "holidays", "woburn", "--open", "2026-05-25").exit_code == 0
     listed = supply(runner, "holidays", "woburn").output
+    numbers = supply(runner, "numbers", "woburn").output
 
+    assert "recovery_minutes                         45  Recovery takes (minutes)" in numbers
     assert "2026-04-20  closed     Patriots' Day" in listed
     assert "2026-05-25  open       Memorial Day" in listed
     assert "to decide" in listed
     with app.app_context():
         site = queries.site_called("woburn")
-        assert [c.name for c in places.chairs_of(site, retired=True)] == ["Window"]
+        assert [c.name for c in places.chairs_of(site, retired=True)] == ["Door"]
         assert terms.chosen(site)["recovery_minutes"] == 45
 
 
@@ -224,6 +235,26 @@ def test_another_site_is_opened_with_the_services_when_there_are_none(
         assert len(db.session.scalars(select(Service)).all()) == 4
 
 
+def test_a_site_changes_what_is_named_and_keeps_the_rest(
+    runner: FlaskCliRunner, app: Flask
+) -> None:
+    with app.app_context():
+        stood = queries.site_called("woburn")
+        kept = (stood.name, stood.address, stood.phone)
+
+    done = supply(runner, "site", "woburn", "--starts", "1")
+    new = supply(runner, "site", "salem", "--starts", "1")
+    clock = supply(runner, "site", "woburn", "--zone", "America/Chicago")
+
+    assert done.exit_code == 0, done.output
+    assert "A new one needs --name, --address and --phone." in new.output
+    assert "Woburn keeps its clock, America/New_York." in clock.output
+    with app.app_context():
+        site = queries.site_called("woburn")
+        assert (site.name, site.address, site.phone) == kept
+        assert len(places.lanes_in_use(places.starts_of(site))) == 1
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -235,6 +266,8 @@ def test_another_site_is_opened_with_the_services_when_there_are_none(
         ("close", "woburn", "--from", "2026-03-03", "--reason", "x", "--chair", "Chair 9"),
         ("hours", "woburn", "--days", "someday", "--shut", "--from", "2026-03-03"),
         ("hours", "woburn", "--days", "mon", "--from", "2026-03-03"),
+        ("hours", "woburn", "--days", "mon", "--shut", "--from", "2026-03-03",
+         "--until", "2026-03-03"),
         ("off", "Nobody", "--from", "2026-03-03"),
         ("reopen", "99"),
         ("back", "99"),
@@ -253,6 +286,26 @@ def test_what_cannot_be_is_refused_in_a_line(
     assert done.output.startswith("Error: ")
     assert "Traceback" not in done.output
     assert closures(app) == []
+
+
+def test_the_ends_of_the_calendar_are_no_days_of_the_clinic(runner: FlaskCliRunner) -> None:
+    for words in (
+        ("close", "woburn", "--from", "9999-12-31", "--reason", "x"),
+        ("off", "Nurse 1", "--from", "0001-01-01T00:00"),
+        ("hours", "woburn", "--days", "all", "--shut", "--from", "9999-12-31"),
+    ):
+        done = supply(runner, *words)
+        assert done.exit_code == 2
+        assert "not so far away" in done.output
+
+
+def test_midnight_is_a_moment_and_a_day_is_whole(runner: FlaskCliRunner, app: Flask) -> None:
+    evening = ("--from", "2026-03-04T20:00", "--reason", "Heating")
+    assert supply(runner, "close", "woburn", *evening, "--until", "2026-03-05T00:00").exit_code == 0
+    assert supply(runner, "close", "woburn", *evening, "--until", "2026-03-05").exit_code == 0
+
+    ends = sorted(wall_text(c.ends_at, ZoneInfo(make.ZONE)) for c in closures(app))
+    assert ends == ["2026-03-05T00:00", "2026-03-06T00:00"]
 
 
 def test_every_change_says_that_an_operator_made_it(runner: FlaskCliRunner, app: Flask) -> None:

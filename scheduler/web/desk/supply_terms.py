@@ -36,8 +36,8 @@ class ServiceForm(Form):
         "Name for staff", [InputRequired("Enter a name."), Length(max=80)], filters=[tidy_line]
     )
     visit_minutes = WholeField("The whole stay, in minutes")
-    notice_hours = WholeField("Booked online at least so many hours ahead")
-    horizon_days = WholeField("Booked online at most so many days ahead")
+    notice_hours = WholeField("Booked at least so many hours ahead")
+    horizon_days = WholeField("Booked at most so many days ahead")
     is_online = BooleanField("Patients can book it online")
     chair_taken = BooleanField("It takes a chair")
     chair_from = WholeField("From minute", [Optional()])

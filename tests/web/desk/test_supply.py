@@ -309,14 +309,12 @@ def test_one_day_is_an_exception_and_the_weeks_after_are_as_before(
     admin: FlaskClient, app: Flask
 ) -> None:
     path = "/desk/supply/sites/woburn/hours"
-    send(
-        admin,
-        path,
-        weekdays=["3"],
-        kind="shut",
-        valid_from="2026-03-05",
-        valid_until="2026-03-05",
-    )
+    that_day = {"valid_from": "2026-03-05", "valid_until": "2026-03-05", "kind": "shut"}
+    wrong = send(admin, path, weekdays=["4"], **that_day)
+    send(admin, path, weekdays=["3"], **that_day)
+
+    assert wrong.status_code == 422
+    assert "That day is a Thursday." in wrong.text
     with app.app_context():
         rows = [r for r in hours.hours_of(clinic.site_called("woburn")) if r.weekday == 3]
 
