@@ -424,7 +424,7 @@ def keep_site(
         number = None if phone is None else mobile(phone)
     except NotAMobile as refusal:
         raise click.ClickException(refusal.reason) from None
-    known = next((s for s in queries.sites() if s.code == code), None)
+    known = next((s for s in queries.sites() if s.code == code.strip().lower()), None)
     if known is None:
         if name is None or address is None or number is None:
             raise click.ClickException(
@@ -438,8 +438,10 @@ def keep_site(
     if zone is not None and zone != known.zone_name:
         raise click.ClickException(f"{known.name} keeps its clock, {known.zone_name}.")
 
+    kept_code = known.code
+
     def change() -> None:
-        where = _site(code)
+        where = _site(kept_code)
         places.change_site(
             where,
             name=where.name if name is None else name,

@@ -52,8 +52,9 @@ def open_site(
     if zone_name not in available_timezones():
         raise Invalid("Choose a time zone like America/New_York.", field="zone_name")
     rules.check_lanes(starts, field="starts")
+    address = rules.check_address(address)
     site = service.add_site(
-        code, name, zone_name=zone_name, address=_line(address), phone=phone, starts=starts
+        code, name, zone_name=zone_name, address=address, phone=phone, starts=starts
     )
     audit.record("site.opened", f"site:{site.id}", actor=actor, now=now, name=name)
     return site
@@ -78,10 +79,10 @@ def change_site(
     """
     subject = f"site:{site.id}"
     insist_unchanged(subject, mark_of_site(site), seen)
-    name = rules.check_name(name)
+    name, address = rules.check_name(name), rules.check_address(address)
     rules.check_lanes(starts, field="starts")
     before = {"name": site.name, "address": site.address, "phone": site.phone}
-    site.name, site.address, site.phone = name, _line(address), phone
+    site.name, site.address, site.phone = name, address, phone
     after = {"name": site.name, "address": site.address, "phone": site.phone}
     before["starts"] = str(len(lanes_in_use(starts_of(site))))
     set_lanes(starts_of(site), starts, now=now)
@@ -243,7 +244,3 @@ def _free_chair_name(site_id: int | None, name: str, *, but: int = 0) -> str:
     if clash:
         raise Invalid("Another chair here has this name.", field="name")
     return name
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:200]

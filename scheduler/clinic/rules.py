@@ -15,6 +15,7 @@ SKILLS = {
 MOST_LANES = 12
 LONGEST_REASON = 120
 LONGEST_NAME = 80
+LONGEST_ADDRESS = 200
 BETWEEN_SITES = timedelta(minutes=60)
 STEP_MINUTES = 5
 
@@ -30,6 +31,20 @@ def check_name(text: str, *, field: str = "name") -> str:
         raise Invalid("Enter a name.", field=field)
     if len(text) > LONGEST_NAME:
         raise Invalid(f"Use at most {LONGEST_NAME} letters.", field=field)
+    return text
+
+
+def check_address(text: str) -> str:
+    """Return an address as it is kept.
+
+    Raises:
+        Invalid: there is none, or it is longer than any text or page has room for.
+    """
+    text = " ".join(text.split())
+    if not text:
+        raise Invalid("Enter the address patients come to.", field="address")
+    if len(text) > LONGEST_ADDRESS:
+        raise Invalid(f"Use at most {LONGEST_ADDRESS} letters.", field="address")
     return text
 
 

@@ -98,6 +98,7 @@ def change_service(
         raise Invalid("Choose at most 30 days.", field="notice_hours")
     if not 1 <= horizon_days <= 400:
         raise Invalid("Choose from 1 to 400 days.", field="horizon_days")
+    _check_online(row, is_online)
     before = _spelled(row)
     row.name, row.visit_minutes = name, visit_minutes
     row.notice_minutes, row.horizon_days, row.is_online = notice_minutes, horizon_days, is_online
@@ -149,6 +150,12 @@ def _check_needs(row: Service, needs: Mapping[NeedKind, tuple[int, int]]) -> Non
         raise Invalid("Somebody must watch this visit.", field="person_taken")
     if not needs.keys() & {NeedKind.PERSON, NeedKind.CHAIR}:
         raise Invalid("It must take a person or a chair.", field="person_taken")
+
+
+def _check_online(row: Service, is_online: bool) -> None:
+    """Refuse to open to patients what needs a clinician's word, or has no page of theirs."""
+    if is_online and not row.is_online and row.code is not ServiceCode.CALL:
+        raise Invalid("Only the call is booked online.", field="is_online")
 
 
 def _check_minutes(value: int, field: str, *, least: int, most: int) -> None:

@@ -207,6 +207,7 @@ def test_a_service_changes_what_is_named_and_keeps_the_rest(
         (("call", "--minutes", "16"), "in steps of five"),
         (("call", "--takes", "person:15-5"), "The end must come after the beginning."),
         (("call", "--takes", "person:now"), "write it like chair:0-95"),
+        (("infusion", "--online"), "Only the call is booked online."),
         (("call", "--skill", "wizard"), "'wizard' is not one of"),
         (("massage",), "'massage' is not one of"),
     ],
@@ -242,11 +243,15 @@ def test_a_site_changes_what_is_named_and_keeps_the_rest(
         stood = queries.site_called("woburn")
         kept = (stood.name, stood.address, stood.phone)
 
-    done = supply(runner, "site", "woburn", "--starts", "1")
+    done = supply(runner, "site", "Woburn", "--starts", "1")
+    nowhere = supply(runner, "site", "woburn", "--address", " ")
+    long = supply(runner, "site", "woburn", "--address", "x" * 201)
     new = supply(runner, "site", "salem", "--starts", "1")
     clock = supply(runner, "site", "woburn", "--zone", "America/Chicago")
 
     assert done.exit_code == 0, done.output
+    assert "Enter the address" in nowhere.output
+    assert "Use at most 200 letters." in long.output
     assert "A new one needs --name, --address and --phone." in new.output
     assert "Woburn keeps its clock, America/New_York." in clock.output
     with app.app_context():
