@@ -12,11 +12,12 @@ from scheduler.clinic import standard
 from scheduler.clinic.models import Site
 from scheduler.core.db import db
 from scheduler.patients.models import Pain, Patient
-from scheduler.plans import approval, followups, library, protocol, scheduling
+from scheduler.plans import approval, followups, library, previews, protocol, scheduling
 from scheduler.plans import service as plans
 from scheduler.plans.approval import ChatHeld
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import Impression, Plan
-from scheduler.plans.scheduling import Choice, Preview
+from scheduler.plans.previews import Preview
 from scheduler.treatment import chair, clearance, vocabulary
 from scheduler.treatment.models import Answer, Clearance, Decision
 from tests import make
@@ -231,7 +232,7 @@ def scheduled(patient: Patient, where: Clinic) -> Plan:
     plan = approved(patient, where)
     scheduling.schedule(
         plan,
-        choices(scheduling.preview(plan, now=at(10, 9))),
+        choices(previews.preview(plan, now=at(10, 9))),
         keep_rest=False,
         version=plan.version,
         actor="staff:4",

@@ -56,6 +56,8 @@ from scheduler.plans import (
     followups,
     library,
     pencils,
+    preferences,
+    previews,
     protocol,
     relief,
     scheduling,
@@ -63,8 +65,9 @@ from scheduler.plans import (
 )
 from scheduler.plans import service as plans
 from scheduler.plans.acts import Ask
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import ChangeAct, Impression, Plan
-from scheduler.plans.scheduling import Choice, Preferences
+from scheduler.plans.preferences import Preferences
 from scheduler.tasks import service as tasks
 from scheduler.treatment import chair, clearance, readiness, vocabulary
 from scheduler.treatment.models import Answer, Decision, Outcome
@@ -822,7 +825,7 @@ class _Story:
         def act(moment: datetime) -> None:
             with transaction():
                 plan = db.session.get_one(Plan, plan_id)
-                shown = scheduling.preview(plan, now=moment)
+                shown = previews.preview(plan, now=moment)
                 done = scheduling.schedule(
                     plan,
                     {
@@ -860,7 +863,7 @@ class _Story:
                 relief.record(plan, held, 4, holds=False, actor=actor, now=moment)
                 relief.record_peg(plan, (4, 3, 4), actor=actor, now=moment)
                 suits = Preferences(escort=frozenset({0, 1, 2, 3, 4}))  # a daughter, on weekdays
-                scheduling.keep_preferences(plan, suits, actor=actor, now=moment)
+                preferences.keep(plan, suits, actor=actor, now=moment)
                 ahead = [x for x in changes.lines_of(plan, now=moment) if not x.is_past]
                 if not ahead:
                     return

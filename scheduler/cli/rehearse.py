@@ -36,9 +36,9 @@ from scheduler.messaging.senders.outcomes import Outcome, Taken, Trace
 from scheduler.messaging.states import Channel, State
 from scheduler.patients import queries as patients
 from scheduler.patients.models import Patient
-from scheduler.plans import safety, scheduling
+from scheduler.plans import previews, safety, scheduling
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import VisitState
-from scheduler.plans.scheduling import Choice
 from scheduler.waitlist import service as waitlist
 
 #: How often the jobs run; between two turns also whenever a message falls due.
@@ -266,7 +266,7 @@ def _book_open_visits(patient_id: int, now: datetime) -> list[str]:
     plan = safety.signed_plan(patient_id)
     if plan is None or not any(v.state is VisitState.TO_PLACE for v in plan.visits):
         return ["There is no signed plan with visits to book."]
-    shown = scheduling.preview(plan, now=now)
+    shown = previews.preview(plan, now=now)
     choices = {
         row.number: Choice(row.spot.site_id, row.spot.starts_at)
         for row in shown.rows

@@ -27,7 +27,18 @@ from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.core.timespan import day_span, instant
-from scheduler.plans import acts, approval, rules, safety, scheduling, service, visits
+from scheduler.plans import (
+    acts,
+    approval,
+    finding,
+    preferences,
+    previews,
+    rules,
+    safety,
+    scheduling,
+    service,
+    visits,
+)
 from scheduler.plans.acts import Ask, Line, Made
 from scheduler.plans.errors import (
     MayNotSign,
@@ -37,6 +48,7 @@ from scheduler.plans.errors import (
     SeriesTaken,
     WrongPlanState,
 )
+from scheduler.plans.finding import Choice, Slot, Spot
 from scheduler.plans.models import (
     SIGNED,
     ChangeAct,
@@ -48,8 +60,8 @@ from scheduler.plans.models import (
     Verdict,
     VisitState,
 )
+from scheduler.plans.previews import PreviewRow
 from scheduler.plans.protocol import Phase
-from scheduler.plans.scheduling import Choice, PreviewRow, Slot, Spot
 from scheduler.tasks import service as tasks
 
 #: Acts that change what a clinician signed, and so need a clinician's signature.
@@ -138,23 +150,22 @@ def preview(
     own = _movable(plan, now=now)
     firm = _firm(plan, made, standing) - (chosen or {}).keys()
     slots = [_slot(plan, line, rows, standing, is_firm=line.number in firm) for line in made.lines]
-    prefer = scheduling.preferences(plan)
+    prefer = preferences.kept(plan)
     if ask.site_id is not None:
         prefer = replace(prefer, site_id=ask.site_id)
     phases = {line.number: line.phase for line in made.lines}
     picked = {
         n: c
         for n, c in (chosen or {}).items()
-        if _is(standing.get(n), c)
-        or scheduling.is_free(plan, c, phases.get(n, 0), now=now, but=own)
+        if _is(standing.get(n), c) or finding.is_free(plan, c, phases.get(n, 0), now=now, but=own)
     }
-    placed = scheduling.place(plan, slots, prefer, picked, now=now, but=own)
+    placed = previews.place(plan, slots, prefer, picked, now=now, but=own)
     before = _spacing_now(plan)
     found = []
     for line, row in zip(made.lines, placed, strict=True):
         was = _spot(standing.get(line.number))
         gone = row.number in (chosen or {}) and row.number not in picked
-        shown = replace(row, reason=scheduling.TAKEN) if gone else row
+        shown = replace(row, reason=previews.TAKEN) if gone else row
         stood = _spot(rows[line.number].appointment) if line.number in rows else None
         what = _what(line, was, row)
         found.append(ChangeRow(line.number, what, was, before.get(line.number), shown, stood))
@@ -883,11 +894,9 @@ def _close(plan: Plan, ask: Ask, made: Made, *, actor: str, now: datetime) -> No
         plan.review_on = _review_on(made) or plan.review_on
     if ask.act is ChangeAct.RELOCATE and ask.site_id is not None:
         plan.site_id = ask.site_id
-        kept = scheduling.preferences(plan)
+        kept = preferences.kept(plan)
         if kept.site_id is not None:
-            scheduling.keep_preferences(
-                plan, replace(kept, site_id=ask.site_id), actor=actor, now=now
-            )
+            preferences.keep(plan, replace(kept, site_id=ask.site_id), actor=actor, now=now)
         db.session.flush()
         db.session.expire(plan, ["site"])
     if ask.act in ENDINGS or ask.act is ChangeAct.GO_ON:

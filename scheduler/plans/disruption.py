@@ -18,10 +18,11 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db
 from scheduler.core.errors import Refusal
-from scheduler.plans import followups, scheduling, visits
+from scheduler.plans import finding, followups, preferences, previews, visits
 from scheduler.plans import service as plans
+from scheduler.plans.finding import Choice, Spot
 from scheduler.plans.models import PlannedVisit
-from scheduler.plans.scheduling import OPEN_END_DAYS, Choice, Spot
+from scheduler.plans.previews import OPEN_END_DAYS
 
 #: So many are placed in one go; the rest when these have their place.
 MOST = 20
@@ -154,8 +155,8 @@ def _around_its_plan(
     In its window first; when nothing is free there, as soon after as the spacing allows.
     """
     plan = visit.plan
-    prefer = scheduling.preferences(plan)
-    slots = scheduling.beside(scheduling.slots_of(plan, now=now), visit.number)
+    prefer = preferences.kept(plan)
+    slots = previews.beside(finding.slots_of(plan, now=now), visit.number)
     inside = [replace(s, booked=None) if s.number == visit.number else s for s in slots]
     late = [
         replace(
@@ -168,7 +169,7 @@ def _around_its_plan(
     ]  # fmt: skip
     reason = None
     for tried in (inside, late):
-        rows = scheduling.place(plan, tried, prefer, {}, now=now, but=[appointment.id])
+        rows = previews.place(plan, tried, prefer, {}, now=now, but=[appointment.id])
         row = next(r for r in rows if r.number == visit.number)
         reason = reason or row.reason
         if row.spot is not None:
@@ -186,7 +187,7 @@ def _why_there(appointment: Appointment, choice: Choice, *, now: datetime) -> st
         return choice.outside_reason or WHY
     if visits.is_inside(visit, choice.starts_at):
         return None
-    return scheduling.why_outside(visit, now=now)
+    return previews.why_outside(visit, now=now)
 
 
 def _near(appointment: Appointment, *, now: datetime) -> list[Spot]:
@@ -200,7 +201,7 @@ def _near(appointment: Appointment, *, now: datetime) -> list[Spot]:
         until=max(now, appointment.starts_at) + LOOK,
         now=now,
         audience=Audience.DESK,
-        patient_lane=scheduling.lane_of_patient(appointment.patient),
+        patient_lane=finding.lane_of_patient(appointment.patient),
         but_appointment=appointment.id,
     )
     zone = appointment.site.zone

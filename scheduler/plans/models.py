@@ -245,7 +245,7 @@ class PlanWishes(Model):
     __tablename__ = "plan_wishes"
 
     plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"), primary_key=True)
-    wishes: Mapped[dict[str, Any]] = mapped_column(JSON)  # scheduling.Preferences as plain values
+    wishes: Mapped[dict[str, Any]] = mapped_column(JSON)  # preferences.Preferences as plain values
     changed_at: Mapped[datetime]
     changed_by: Mapped[str]
 

@@ -22,10 +22,10 @@ from scheduler.core.db import db
 from scheduler.core.errors import Invalid
 from scheduler.core.timespan import PartOfDay
 from scheduler.patients.models import Patient, Standing
-from scheduler.plans import rules, safety, scheduling, visits
+from scheduler.plans import finding, rules, safety, scheduling, visits
 from scheduler.plans import service as plans
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import SIGNED, FollowUp, PlannedVisit, VisitState
-from scheduler.plans.scheduling import Choice
 from scheduler.treatment import clearance
 from scheduler.waitlist import offers as waitlist_offers
 from scheduler.waitlist import rules as waitlist_rules
@@ -200,7 +200,7 @@ def _as_it_is(entry: WaitlistEntry) -> tuple[datetime, datetime, datetime | None
 def _longer(visit: PlannedVisit) -> int:
     """Return how much longer than usual a visit takes, at the site where that is most."""
     sites = clinic_supply.current().sites
-    return max(scheduling.longer(visit.plan, [visit.phase], site) for site in sites)
+    return max(finding.longer(visit.plan, [visit.phase], site) for site in sites)
 
 
 def _why_no_visit(visit: PlannedVisit | None) -> str | None:

@@ -11,11 +11,11 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.core.db import db
 from scheduler.core.timespan import instant
 from scheduler.patients.models import Patient
+from scheduler.plans import previews
 from scheduler.plans import queries as plans
-from scheduler.plans import scheduling
 from scheduler.plans.models import SIGNED, FollowUp, Plan, PlannedVisit, VisitState
+from scheduler.plans.previews import BestOffers
 from scheduler.plans.queries import ChatStanding
-from scheduler.plans.scheduling import BestOffers
 
 #: A draft may wait so long for its signature before it is drifting.
 DRAFT_MAY_WAIT = timedelta(days=1)
@@ -58,7 +58,7 @@ def drifting(*, now: datetime, book_too: bool = True) -> list[Drifting]:
     to_place = [
         d.visit for d in found if d.visit is not None and d.visit.state is VisitState.TO_PLACE
     ]
-    best = scheduling.best_offers_of(to_place, now=now)
+    best = previews.best_offers_of(to_place, now=now)
     known = {visit.id: offers for visit, offers in zip(to_place, best, strict=True)}
     return [replace(d, best=known.get(d.visit.id)) if d.visit else d for d in found]
 

@@ -20,8 +20,8 @@ from scheduler.plans import service as plans
 from scheduler.plans.acts import Ask
 from scheduler.plans.changes import ChangePreview, What
 from scheduler.plans.errors import MayNotSign, NotSchedulable, PlanOvertaken, SeriesTaken
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import ChangeAct, Plan, PlanState, VisitState
-from scheduler.plans.scheduling import Choice
 from scheduler.tasks import queries as tasks
 from tests import course, make
 from tests.conftest import Keep, Once

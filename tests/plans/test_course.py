@@ -20,7 +20,7 @@ from scheduler.messaging.models import Message
 from scheduler.messaging.rules import MessageView, Send
 from scheduler.messaging.states import Channel
 from scheduler.patients.models import Patient
-from scheduler.plans import approval, changes, followups, queries, scheduling
+from scheduler.plans import approval, changes, followups, previews, queries, scheduling
 from scheduler.plans import service as plans
 from scheduler.plans.errors import (
     DraftBlocked,
@@ -31,10 +31,11 @@ from scheduler.plans.errors import (
     SeriesTaken,
     WrongPlanState,
 )
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import Plan, PlannedVisit, PlanState, VisitState
+from scheduler.plans.preferences import Preferences
 from scheduler.plans.protocol import Act, Phase
 from scheduler.plans.queries import ChatStanding
-from scheduler.plans.scheduling import Choice, Preferences
 from scheduler.reports.drifting import Drifting, drifting
 from scheduler.tasks import queries as tasks
 from scheduler.treatment import clearance
@@ -519,7 +520,7 @@ def test_a_preview_finds_six_of_six_dates_before_anybody_signs(
 ) -> None:
     with keep():
         plan = db.session.get_one(Plan, drafted)
-        shown = scheduling.preview(plan, now=at(10, 9))
+        shown = previews.preview(plan, now=at(10, 9))
 
         assert (shown.open, shown.of) == (6, 6)
         assert [r.spot.starts_at for r in shown.rows if r.spot] == [
@@ -584,7 +585,7 @@ def test_a_full_site_is_rescued_by_the_other(
         site = db.session.get_one(Site, where.woburn)
         clinics.close(site, at(17, 0), at(20, 0), "Snow", actor="staff:1", now=at(10))
 
-        shown = scheduling.preview(plan, now=at(10, 9))
+        shown = previews.preview(plan, now=at(10, 9))
 
         assert shown.open == 6
         assert [r.rescued for r in shown.rows] == [False, False, True, False, False, False]
@@ -598,7 +599,7 @@ def test_a_visit_that_fits_nowhere_says_why_and_stays_to_place(
         for site_id in (where.woburn, where.danvers):
             site = db.session.get_one(Site, site_id)
             clinics.close(site, at(17, 0), at(21, 0), "Snow", actor="staff:1", now=at(10))
-        shown = scheduling.preview(plan, now=at(10, 9))
+        shown = previews.preview(plan, now=at(10, 9))
         lost = [r for r in shown.rows if r.spot is None]
         assert len(lost) == 1
         assert lost[0].reason
@@ -625,7 +626,7 @@ def test_what_the_patient_cannot_is_never_proposed(
 ) -> None:
     with keep():
         plan = db.session.get_one(Plan, drafted)
-        shown = scheduling.preview(
+        shown = previews.preview(
             plan,
             now=at(10, 9),
             prefer=Preferences(part="afternoon", blocked=frozenset({at(15).date()})),
@@ -642,7 +643,7 @@ def test_a_date_picked_by_hand_is_kept_and_the_others_fit_around_it(
     with keep():
         plan = db.session.get_one(Plan, drafted)
         wanted = Choice(where.danvers, at(17, 14))
-        shown = scheduling.preview(plan, now=at(10, 9), chosen={3: wanted})
+        shown = previews.preview(plan, now=at(10, 9), chosen={3: wanted})
 
         row = shown.rows[2]
         assert row.is_chosen
@@ -668,7 +669,7 @@ def test_when_dates_are_taken_meanwhile_nothing_is_booked(
 ) -> None:
     with keep():
         plan = db.session.get_one(Plan, approved)
-        wanted = course.choices(scheduling.preview(plan, now=at(10, 9)))
+        wanted = course.choices(previews.preview(plan, now=at(10, 9)))
         taken_by_another(where, wanted[2].starts_at)
         taken_by_another(where, wanted[5].starts_at)
         plan_id = plan.id
@@ -692,7 +693,7 @@ def test_or_the_rest_is_kept_and_exactly_the_taken_rows_come_back(
 ) -> None:
     with keep():
         plan = db.session.get_one(Plan, approved)
-        wanted = course.choices(scheduling.preview(plan, now=at(10, 9)))
+        wanted = course.choices(previews.preview(plan, now=at(10, 9)))
         taken_by_another(where, wanted[2].starts_at)
         taken_by_another(where, wanted[5].starts_at)
         done = scheduling.schedule(
@@ -709,7 +710,7 @@ def test_a_date_outside_of_its_window_or_too_close_is_named_by_visit(
 ) -> None:
     with keep():
         plan = db.session.get_one(Plan, approved)
-        wanted = course.choices(scheduling.preview(plan, now=at(10, 9)))
+        wanted = course.choices(previews.preview(plan, now=at(10, 9)))
         plan_id = plan.id
     crooked = wanted | {2: Choice(where.woburn, at(25)), 4: Choice(where.woburn, at(19))}
 
@@ -733,7 +734,7 @@ def test_a_plan_that_is_not_signed_cannot_be_scheduled(keep: Keep, where: course
             plan = course.draft(june(), where)
             scheduling.schedule(
                 plan,
-                course.choices(scheduling.preview(plan, now=at(10))),
+                course.choices(previews.preview(plan, now=at(10))),
                 keep_rest=False,
                 version=plan.version,
                 actor="staff:4",
@@ -904,7 +905,7 @@ def test_of_visits_without_a_date_each_finds_its_place_and_all_are_read_at_once(
             assert visit.appointment is not None
             plans.cancel(visit.appointment, actor="staff:4", now=at(10, 9))
         # The fifth stands, and three more go before it: the second has all its days.
-        best = scheduling.best_offers(plan, 2, now=at(10, 9))
+        best = previews.best_offers(plan, 2, now=at(10, 9))
         assert not best.is_outside
         assert best.spots[0].starts_at == at(15)
 
@@ -925,7 +926,7 @@ def test_of_visits_without_a_date_each_finds_its_place_and_all_are_read_at_once(
         assert len(found) == 3
         for one in found:
             assert one.plan is not None
-            assert one.best == scheduling.best_offers(one.plan, 1, now=at(10, 10))
+            assert one.best == previews.best_offers(one.plan, 1, now=at(10, 10))
 
 
 def test_a_missed_visit_is_to_place_again(keep: Keep, where: course.Clinic, scheduled: int) -> None:

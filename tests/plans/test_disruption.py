@@ -14,7 +14,7 @@ from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan
 from scheduler.messaging import rules as texting
 from scheduler.patients.models import Patient
-from scheduler.plans import approval, disruption, scheduling
+from scheduler.plans import approval, disruption, previews, scheduling
 from scheduler.plans.models import Plan, PlannedVisit, VisitState
 from tests import course, make
 from tests.conftest import Keep, SignIn, StoppedClock
@@ -35,7 +35,7 @@ def on_its_way(n: int, where: course.Clinic) -> Plan:
     plan = approval.approve(
         held.plan, person(where.doctor), version=held.plan.version, now=at(10, 9)
     )
-    shown = scheduling.preview(plan, now=at(10, 9))
+    shown = previews.preview(plan, now=at(10, 9))
     scheduling.schedule(
         plan, course.choices(shown), keep_rest=False, version=plan.version, actor="staff:4",
         now=at(10, 9),

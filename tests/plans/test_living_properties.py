@@ -11,12 +11,12 @@ from flask import Flask
 
 from scheduler.core.db import db
 from scheduler.core.errors import Refusal
-from scheduler.plans import approval, changes, rules, scheduling
+from scheduler.plans import approval, changes, previews, rules, scheduling
 from scheduler.plans import service as plans
 from scheduler.plans.acts import Ask
 from scheduler.plans.changes import What
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import ChangeAct, Plan, VisitState
-from scheduler.plans.scheduling import Choice
 from tests import course, make
 from tests.conftest import Keep
 from tests.course import at, person
@@ -136,7 +136,7 @@ def test_no_deed_breaks_a_window_without_a_reason_or_the_count_or_the_past(
             if ask.act is ChangeAct.RESPACE:
                 once_more = changes.preview(plan, ask, now=TODAY)
                 assert once_more.count(What.MOVE) == once_more.count(What.DROP) == 0, ask
-            again = scheduling.preview(plan, now=TODAY)
+            again = previews.preview(plan, now=TODAY)
             assert all(r.is_booked or not r.spot for r in again.rows) or any(
                 x.state is VisitState.TO_PLACE for x in plan.visits
             )

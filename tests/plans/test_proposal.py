@@ -15,14 +15,26 @@ from scheduler.core.errors import Invalid, Stale
 from scheduler.core.timespan import TimeSpan
 from scheduler.messaging.models import Message
 from scheduler.patients.models import Pain, Patient
-from scheduler.plans import approval, followups, pencils, queries, rules, scheduling, waiting
+from scheduler.plans import (
+    approval,
+    finding,
+    followups,
+    pencils,
+    preferences,
+    previews,
+    queries,
+    rules,
+    scheduling,
+    waiting,
+)
 from scheduler.plans import service as plans
 from scheduler.plans.approval import ChatHeld
 from scheduler.plans.errors import DraftBlocked, WrongPlanState
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import FollowUp, Plan, PlanState
 from scheduler.plans.pencils import Settled
+from scheduler.plans.preferences import Preferences
 from scheduler.plans.protocol import Act, Mood, Phase, Response
-from scheduler.plans.scheduling import Choice, Preferences
 from scheduler.reports import counts
 from scheduler.tasks import queries as tasks
 from scheduler.treatment import chair, clearance
@@ -300,7 +312,7 @@ def test_a_likely_course_is_kept_told_to_nobody_and_booked_by_the_signature(
         found = course.chat(owed.infusion, now=at(6, 10, 30))
         assert found.pencilled == Settled(kept=6, moved=0, added=0, released=0)
         assert found.plan is not None
-        shown = scheduling.preview(found.plan, now=at(6, 11))
+        shown = previews.preview(found.plan, now=at(6, 11))
         assert [r.is_pencilled for r in shown.rows] == [True] * 6
 
         signed = approval.approve(
@@ -308,7 +320,7 @@ def test_a_likely_course_is_kept_told_to_nobody_and_booked_by_the_signature(
         )
         scheduling.schedule(
             signed,
-            course.choices(scheduling.preview(signed, now=at(6, 11))),
+            course.choices(previews.preview(signed, now=at(6, 11))),
             keep_rest=False,
             version=signed.version,
             actor="staff:4",
@@ -385,10 +397,10 @@ def test_a_changed_plan_says_what_it_is_now_and_may_be_wide_and_its_visits_long(
         )  # fmt: skip
 
         assert approval.proposal_of(plan).say == "3 visits about 120 days apart."
-        shown = scheduling.preview(plan, now=at(10, 9))
+        shown = previews.preview(plan, now=at(10, 9))
         assert shown.open == 3
         # There are too many ways to begin it otherwise to look them all over.
-        assert 1 <= len(scheduling.first_days(plan, shown, now=at(10, 9))) < 10
+        assert 1 <= len(previews.first_days(plan, shown, now=at(10, 9))) < 10
 
         # An hour of recovery is half an hour more than the visit usually has.
         done = scheduling.schedule(
@@ -400,13 +412,13 @@ def test_a_changed_plan_says_what_it_is_now_and_may_be_wide_and_its_visits_long(
         assert visit.ends_at - visit.starts_at == timedelta(minutes=115)
         assert max(c.ends_at for c in visit.claims) - visit.starts_at == timedelta(minutes=125)
         there = Choice(where.woburn, visit.starts_at + timedelta(days=1))
-        assert scheduling.is_free(plan, there, 0, now=at(10, 9))
+        assert finding.is_free(plan, there, 0, now=at(10, 9))
         away = TimeSpan(
             there.starts_at + timedelta(minutes=100), there.starts_at + timedelta(hours=4)
         )
         rosa = db.session.get_one(Resource, person(where.nurse).resource_id)
         roster.take_off(rosa, away, "Ill", actor="staff:4", now=at(10, 9))
-        assert not scheduling.is_free(plan, there, 0, now=at(10, 9))
+        assert not finding.is_free(plan, there, 0, now=at(10, 9))
         (sooner,) = [
             w for w in waiting.wants(plan.patient, now=at(10, 9)) if w.topic == visit.topic
         ]
@@ -416,9 +428,9 @@ def test_a_changed_plan_says_what_it_is_now_and_may_be_wide_and_its_visits_long(
             actor="staff:4", now=at(10, 9),
         )  # fmt: skip
         assert moved.ends_at - moved.starts_at == timedelta(minutes=115)
-        scheduling.keep_preferences(plan, Preferences(part="morning"), actor="x", now=at(10, 9))
-        scheduling.keep_preferences(plan, Preferences(part="afternoon"), actor="x", now=at(10, 9))
-        assert scheduling.preferences(plan).part == "afternoon"
+        preferences.keep(plan, Preferences(part="morning"), actor="x", now=at(10, 9))
+        preferences.keep(plan, Preferences(part="afternoon"), actor="x", now=at(10, 9))
+        assert preferences.kept(plan).part == "afternoon"
 
 
 def test_a_plan_is_not_spaced_after_an_infusion_that_comes_behind_it(
@@ -428,7 +440,7 @@ def test_a_plan_is_not_spaced_after_an_infusion_that_comes_behind_it(
         plan = db.session.get_one(Plan, approved)
         make.infusion(plan.site, plan.patient, at(60), now=at(10, 9))
 
-        shown = scheduling.preview(plan, now=at(10, 9))
+        shown = previews.preview(plan, now=at(10, 9))
 
         assert shown.open == 6
         assert (shown.rows[0].days_since or 0) > 0

@@ -22,8 +22,8 @@ from scheduler.core.db import db, transaction
 from scheduler.core.errors import Refusal
 from scheduler.plans import approval, changes, scheduling
 from scheduler.plans.acts import Ask
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import Plan
-from scheduler.plans.scheduling import Choice
 from tests.races import PRELOADED, nursery
 from tests.support import databases
 

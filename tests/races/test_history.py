@@ -189,7 +189,7 @@ class Nemesis:
                 continue
             victim = self.chance.choice(hands)
             turn += 1
-            if turn % (40 if FULL else 3) == 2 and self.hurt.server:
+            if turn % (30 if FULL else 3) == 2 and self.hurt.server:
                 postgres.crash(self.hurt.server)
                 self.did["crashes of PostgreSQL"] += 1
             elif turn % 20 == 12 and DISK_MB and self.hurt.server:

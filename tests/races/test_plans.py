@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from flask import Flask
 
 from scheduler.core.db import db
-from scheduler.plans import changes, scheduling
+from scheduler.plans import changes, previews
 from scheduler.plans.acts import Ask
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import ChangeAct, Plan, VisitState
-from scheduler.plans.scheduling import Choice
 from tests import course, make
 from tests.conftest import Keep, Once
 from tests.course import at
@@ -61,7 +61,7 @@ def test_two_clinicians_sign_at_once_one_wins_and_the_other_hears_who(
 
 def booked_choices(plan_id: int) -> dict[int, Choice]:
     plan = db.session.get_one(Plan, plan_id)
-    return course.choices(scheduling.preview(plan, now=at(10, 9)))
+    return course.choices(previews.preview(plan, now=at(10, 9)))
 
 
 def test_two_desks_book_one_series_at_once_and_it_is_booked_once(

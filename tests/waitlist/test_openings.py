@@ -22,8 +22,8 @@ from scheduler.plans import changes, waiting
 from scheduler.plans import service as plans
 from scheduler.plans.acts import Ask
 from scheduler.plans.errors import SeriesTaken
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import ChangeAct, PlannedVisit, VisitState
-from scheduler.plans.scheduling import Choice
 from scheduler.waitlist import notices, offers
 from scheduler.waitlist import service as waitlist
 from scheduler.waitlist.models import OfferState, WaitlistEntry, WaitlistOffer

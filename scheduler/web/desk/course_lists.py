@@ -11,11 +11,11 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Invalid, Refusal
+from scheduler.plans import previews, scheduling, visits
 from scheduler.plans import queries as plans
-from scheduler.plans import scheduling, visits
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import Plan
 from scheduler.plans.queries import ChatStanding
-from scheduler.plans.scheduling import Choice
 from scheduler.reports import drifting, lists
 from scheduler.web import login
 from scheduler.web.desk import looks, plan_form, refusals
@@ -93,7 +93,7 @@ def _with_reason(found: Plan, number: int, choice: Choice, *, now: datetime) -> 
     visit = next((v for v in found.visits if v.number == number), None)
     if visit is None or visits.is_inside(visit, choice.starts_at):
         return choice
-    return replace(choice, outside_reason=scheduling.why_outside(visit, now=now))
+    return replace(choice, outside_reason=previews.why_outside(visit, now=now))
 
 
 def _falling(refusal: Refusal | None = None) -> str:

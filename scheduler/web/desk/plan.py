@@ -17,12 +17,23 @@ from scheduler.core.errors import Invalid, Refusal
 from scheduler.messaging import consent
 from scheduler.messaging import queries as messages
 from scheduler.messaging import rules as texting
-from scheduler.plans import approval, changes, protocol, relief, rules, scheduling
+from scheduler.plans import (
+    approval,
+    changes,
+    preferences,
+    previews,
+    protocol,
+    relief,
+    rules,
+    scheduling,
+)
 from scheduler.plans import queries as plans
 from scheduler.plans.errors import NotSchedulable, SeriesTaken
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import SIGNED, Plan, PlanState, VisitState
+from scheduler.plans.preferences import Preferences
+from scheduler.plans.previews import FirstDay, Preview
 from scheduler.plans.protocol import Phase
-from scheduler.plans.scheduling import Choice, FirstDay, Preferences, Preview
 from scheduler.reports import course
 from scheduler.web import login
 from scheduler.web.desk import drawings, looks, plan_acts, plan_form, refusals, signing
@@ -86,7 +97,7 @@ def keep_wishes(public_id: str) -> ResponseReturnValue:
     try:
         prefer = plan_form.read_preferences()
         with transaction():
-            scheduling.keep_preferences(
+            preferences.keep(
                 plans.by_public_id(public_id), prefer, actor=login.me().actor, now=clock.now()
             )
     except Refusal as refusal:
@@ -280,7 +291,7 @@ def _page(
     supply = clinic_supply.current()
     site = supply.sites[plan.site_id]
     proposal = approval.proposal_of(plan)
-    prefer = scheduling.preferences(plan)
+    prefer = preferences.kept(plan)
     shown = _preview(plan, prefer, chosen, now=now)
     sees = login.me().may(Act.SEE_CLINICAL)
     signature = next((v.signature for v in reversed(plan.versions) if v.signature), None)
@@ -369,7 +380,7 @@ def _first_days(plan: Plan, shown: Preview, *, now: datetime) -> Sequence[FirstD
     """Return on which other days the series could begin, while none of it is booked."""
     if any(row.is_booked for row in shown.rows) or not login.me().may(Act.BOOK):
         return ()
-    return scheduling.first_days(plan, shown, now=now)
+    return previews.first_days(plan, shown, now=now)
 
 
 def _lasted(plan: Plan) -> list[tuple[Appointment, str | None]]:
@@ -388,7 +399,7 @@ def _preview(
 ) -> Preview | None:
     if plan.state is not PlanState.DRAFT and plan.state not in SIGNED and not plan.visits:
         return None
-    shown = scheduling.preview(plan, now=now, prefer=prefer, chosen=chosen)
+    shown = previews.preview(plan, now=now, prefer=prefer, chosen=chosen)
     return shown if shown.rows else None
 
 

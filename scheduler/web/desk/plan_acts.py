@@ -18,8 +18,8 @@ from scheduler.plans import queries as plans
 from scheduler.plans.acts import Ask
 from scheduler.plans.changes import ChangePreview, What
 from scheduler.plans.errors import NotSchedulable, SeriesTaken
+from scheduler.plans.finding import Choice
 from scheduler.plans.models import SIGNED, ChangeAct, Plan
-from scheduler.plans.scheduling import Choice
 from scheduler.web import login
 from scheduler.web.desk import drawings, looks, plan_form, refusals, signing
 from scheduler.web.desk.rooms import say

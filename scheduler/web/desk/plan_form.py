@@ -11,7 +11,8 @@ from scheduler.clinic import supply as clinic_supply
 from scheduler.clinic.supply import SiteSupply
 from scheduler.core.errors import Invalid, Refusal
 from scheduler.core.timespan import exists, instant
-from scheduler.plans.scheduling import PARTS, Choice, Preferences
+from scheduler.plans.finding import Choice
+from scheduler.plans.preferences import PARTS, Preferences
 from scheduler.web.desk import signing
 from scheduler.web.fields import YEARS, read_aware, read_number
 

@@ -16,7 +16,7 @@ from scheduler.core.errors import Invalid, Refusal
 from scheduler.messaging import consent
 from scheduler.plans import disruption, rules
 from scheduler.plans import service as plans
-from scheduler.plans.scheduling import Choice
+from scheduler.plans.finding import Choice
 from scheduler.web import login
 from scheduler.web.desk import looks, plan_form, signing
 from scheduler.web.desk.rooms import say

@@ -11,7 +11,7 @@ from scheduler.clinic import hours
 from scheduler.clinic.models import Site
 from scheduler.core.db import db
 from scheduler.core.timespan import TimeSpan
-from scheduler.plans import scheduling
+from scheduler.plans import previews
 from scheduler.plans import service as plans
 from scheduler.plans.models import Plan, PlanWishes, VisitState
 from tests import course, make
@@ -249,7 +249,7 @@ def test_who_drifts_tops_the_list_with_three_times_one_of_which_is_booked_at_onc
     assert done.status_code == 303
     with keep():
         row = db.session.query(Plan).filter_by(public_id=plan).one()
-        assert row.visits[5].outside_reason == scheduling.WINDOW_FULL
+        assert row.visits[5].outside_reason == previews.WINDOW_FULL
         assert row.visits[5].appointment is not None
         course.infuse(row.visits[5].appointment, staff, score=5)
         course.draft(make.patient("Ben", mobile=None, email=None), staff)
