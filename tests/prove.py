@@ -226,15 +226,8 @@ def run(harness: Harness) -> Row:
         report = Path(folder) / "report.xml"
         subprocess.run(
             [
-                *(
-                    sys.executable,
-                    "-m",
-                    "pytest",
-                    "-q",
-                    *harness.target.split(),
-                    "-p",
-                    "no:cacheprovider",
-                ),
+                *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+                *harness.target.split(),
                 *("-n", cores, "--dist", "worksteal"),
                 *("--junitxml", str(report), "-o", "junit_logging=system-out"),
                 *("-o", "junit_log_passing_tests=true"),
