@@ -3,6 +3,7 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from scheduler.accounts import queries as accounts
 from scheduler.accounts.rules import Act
 from scheduler.clinic import supply as clinic_supply
 from scheduler.core import clock
@@ -96,6 +97,10 @@ def _page(
     html = render_template(
         "desk/protocols.html",
         versions=[(row, library.problems(row), library.table_of(row)) for row in versions],
+        names=accounts.actor_names(
+            {row.imported_by for row in versions}
+            | {f"staff:{row.activated_by_id}" for row in versions if row.activated_by_id}
+        ),
         refusal=refusal,
         lines=refusals.lines(refusal),
         about=about,

@@ -944,6 +944,10 @@ def test_a_good_protocol_is_activated_through_the_page_and_a_bad_one_says_what_i
     assert good.status_code == 303
     again = post(doctor, "/desk/protocols/2/activate", **PASSWORD)
     assert again.status_code in (303, 409)
+    page = said(doctor.get("/desk/protocols"))
+    assert re.search(
+        r"version 2 Active Imported [^·]* by Some Admin · activated [^·]* by Some Cl", page
+    )
     with app.app_context():
         assert [(r.number, r.state.value) for r in library.versions()] == [
             (3, "draft"), (2, "active"), (1, "retired"),
