@@ -28,7 +28,7 @@ from scheduler.core import clock
 from scheduler.core.db import db, let_go, prepare, table_of, transaction
 from scheduler.core.errors import Refusal
 from scheduler.jobs.runner import Worker
-from scheduler.messaging import rules, texts
+from scheduler.messaging import consent, rules, texts
 from scheduler.messaging.composing import Outgoing
 from scheduler.messaging.models import Message
 from scheduler.messaging.queries import Unanswered
@@ -39,6 +39,7 @@ from scheduler.patients.models import Patient
 from scheduler.plans import previews, safety, scheduling
 from scheduler.plans.finding import Choice
 from scheduler.plans.models import VisitState
+from scheduler.reports.unreached import WHY_NOT_TEXTED
 from scheduler.waitlist import service as waitlist
 
 #: How often the jobs run; between two turns also whenever a message falls due.
@@ -219,7 +220,8 @@ def _play(
     config: Config, patient_id: int, days: int, *, book_first: bool, now: datetime
 ) -> dict[str, Any]:
     _leave_the_others_out(patient_id, now)
-    notes = _book_open_visits(patient_id, now) if book_first else []
+    notes = _who_gets_no_texts(patient_id)
+    notes += _book_open_visits(patient_id, now) if book_first else []
     notebook = Notebook(patient_id)
     hands = [now]
     worker = Worker(
@@ -259,6 +261,16 @@ def _leave_the_others_out(patient_id: int, now: datetime) -> None:
             )
             .values(state=State.CANCELLED, settled_at=now)
         )
+
+
+def _who_gets_no_texts(patient_id: int) -> list[str]:
+    """Say why somebody gets no texts, if so: else an empty play would look like a fault."""
+    standing = consent.standing(db.session.get_one(Patient, patient_id))
+    let_go()
+    if standing.may_text:
+        return []
+    why = WHY_NOT_TEXTED.get(standing.word, "Nobody is to be reached")
+    return [f"{why}: no text goes to them."]
 
 
 def _book_open_visits(patient_id: int, now: datetime) -> list[str]:

@@ -86,6 +86,7 @@ def test_an_offer_made_while_nothing_else_is_due_is_shown(
 ) -> None:
     with keep():
         make.clinic_day()
+        make.patient("Ben", mobile="+17815550112", mrn="R-19")
         waitlist.add(
             kit.ana(NOW, mrn="R-17"),
             ServiceCode.CALL,
@@ -99,6 +100,9 @@ def test_an_offer_made_while_nothing_else_is_due_is_shown(
 
     assert done.exit_code == 0, done.output
     assert {one["name"] for one in json.loads(done.output)["sent"]} == {"call-offer"}
+    assert json.loads(done.output)["notes"] == []
+    never_asked = runner.invoke(args=["rehearse", "--patient", "R-19", "--days", "1"]).output
+    assert "Never asked about texts: no text goes to them." in never_asked
 
 
 def test_a_plan_is_booked_on_the_copy_and_told_in_one_text(
