@@ -223,7 +223,7 @@ COURSES: dict[int, _Course] = {
 
 #: Who is reached at another number than the one on record, and whose phone others read.
 IN_CONFIDENCE: dict[int, dict[str, object]] = {
-    14: {"private_mobile": "+17815550185"},
+    10: {"private_mobile": "+17815550185"},
     16: {"shares_phone": True},
 }
 PHONE_ONLY = 5
