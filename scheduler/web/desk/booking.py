@@ -23,6 +23,7 @@ from scheduler.clinic.supply import SiteSupply
 from scheduler.core import clock, tokens
 from scheduler.core.db import let_go, transaction
 from scheduler.core.errors import Refusal
+from scheduler.core.timespan import PartOfDay
 from scheduler.messaging import consent
 from scheduler.patients import queries as patients
 from scheduler.patients import service as people
@@ -51,6 +52,13 @@ ANY = "any"
 #: How far to look: until there are some, over one day, or over two weeks; days, None for some.
 SHOWN = {"first": None, "day": 1, "weeks": 14}
 SHOWN_WORDS = {"first": "First free times", "day": "This day", "weeks": "Two weeks"}
+#: Which part of the day; nothing is any.
+PART_WORDS = {
+    "": "Any time",
+    PartOfDay.MORNING.value: "Before noon",
+    PartOfDay.AFTERNOON.value: "Noon to 5 PM",
+    PartOfDay.EVENING.value: "From 5 PM",
+}
 
 
 class BookForm(Form):
@@ -69,6 +77,7 @@ class BookForm(Form):
     person = SelectField("With", validate_choice=False)
     day = DayField("From", [Optional()])
     show = SelectField("Show", validate_choice=False)
+    part = SelectField("Time of day", validate_choice=False)
     start = StringField("Time", [InputRequired("Choose a time.")])  # "moment|site"
     notify = BooleanField("Tell the patient", default=True)
     once = HiddenField()
@@ -85,7 +94,19 @@ class _Asked:
     person: int | None  # None: whoever is free
     day: date
     show: str
+    part: str  # of PART_WORDS
     patient_lane: int | None  # who has something else at a time is not offered it
+
+    @property
+    def parts(self) -> list[PartOfDay]:
+        """The parts of the day that are looked at; none is all of it."""
+        return [PartOfDay(self.part)] if self.part else []
+
+    @property
+    def part_words(self) -> str:
+        """The part of the day within a sentence; empty when it is all of it."""
+        words = PART_WORDS[self.part]
+        return words[0].lower() + words[1:] if self.part else ""
 
 
 @bp.get("", strict_slashes=False)
@@ -217,6 +238,7 @@ def _asked(typed: Mapping[str, str]) -> _Asked:
     person = read_number(typed.get("person"))
     today = clock.now().astimezone(sites[0].zone).date()
     show = typed.get("show", "")
+    part = typed.get("part", "")
     patient = _found(typed.get("patient"))
     return _Asked(
         service=service,
@@ -226,6 +248,7 @@ def _asked(typed: Mapping[str, str]) -> _Asked:
         person=person if person in people else None,
         day=max(read_day(typed.get("day")) or today, today),
         show=show if show in SHOWN else "first",
+        part=part if part in PART_WORDS else "",
         patient_lane=clinic_queries.lane_of(patient.resource_id) if patient else None,
     )
 
@@ -243,6 +266,7 @@ def _free(asked: _Asked, *, now: datetime) -> list[Offer]:
             audience=Audience.DESK,
             most=MOST_TIMES,
             within=LOOK,
+            parts=asked.parts,
             person_id=asked.person,
             patient_lane=asked.patient_lane,
         )
@@ -253,6 +277,7 @@ def _free(asked: _Asked, *, now: datetime) -> list[Offer]:
         until=asked.day + timedelta(days=days),
         now=now,
         audience=Audience.DESK,
+        parts=asked.parts,
         person_id=asked.person,
         patient_lane=asked.patient_lane,
     )
@@ -266,17 +291,24 @@ def _after(asked: _Asked, *, now: datetime) -> date | datetime:
 
 
 def _times(asked: _Asked, *, now: datetime, near: Sequence[Offer] = ()) -> dict[str, object]:
-    """Return what the template of the times needs: by day and site: id, value, words."""
+    """Return what the template of the times needs: by day and site: id, value, words, count."""
     sites = clinic_supply.current().sites
     found = _free(asked, now=now)
-    groups: dict[tuple[date, str], list[tuple[str, str, str]]] = {}
+    groups: dict[tuple[date, str], list[tuple[str, str, str, str]]] = {}
     for number, offer in enumerate(sorted({*found, *near}) if near else found):
         site = sites[offer.site_id]
         wall = offer.starts_at.astimezone(site.zone)
         value = f"{offer.starts_at.isoformat()}|{site.code}"
-        shown = (f"start-{number}", value, display.wall_time(wall.time()))
+        shown = (f"start-{number}", value, display.wall_time(wall.time()), _count(offer, asked))
         groups.setdefault((wall.date(), site.name), []).append(shown)
     return {"groups": groups, "asked": asked}
+
+
+def _count(offer: Offer, asked: _Asked) -> str:
+    """Say how many could take it, where there is more than one."""
+    has_chair = clinic_supply.current().services[asked.service].need(NeedKind.CHAIR)
+    words = "chairs" if has_chair else "people"
+    return f"{offer.free} of {offer.of} {words}" if offer.of > 1 and asked.person is None else ""
 
 
 def _page(form: BookForm, patient: Patient | None, *, refusal: Refusal | None = None) -> str:
@@ -295,6 +327,8 @@ def _page(form: BookForm, patient: Patient | None, *, refusal: Refusal | None = 
         *(option(str(number), name) for number, name in asked.people.items()),
     ]
     form.show.choices = [option(code, words) for code, words in SHOWN_WORDS.items()]
+    form.part.choices = [option(code, words) for code, words in PART_WORDS.items()]
+    form.part.data = asked.part
     form.site.data, form.day.data = asked.site, asked.day
     form.person.data, form.show.data = str(asked.person or ""), asked.show
     near: Sequence[Offer] = ()

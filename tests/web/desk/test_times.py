@@ -62,7 +62,19 @@ def test_two_weeks_show_every_day_and_the_first_few_only_sixteen(signed_in: Sign
     address = "/desk/book/times?service=call&site=woburn&day=2026-03-03"
 
     assert len(values(client.get(f"{address}&show=weeks").text)) == 14 * 40
-    assert len(values(client.get(address).text)) == 16
+    first = client.get(address).text
+    assert len(values(first)) == 16
+    assert "<small>2 of 2 people</small>" in first  # both, until Omar goes home at nine
+    assert "<small>1 of 2 people</small>" in first
+
+
+def test_a_part_of_the_day_is_asked_for(signed_in: SignIn) -> None:
+    asked = "service=call&site=woburn&day=2026-03-03&show=day&part=afternoon"
+    page = signed_in().get(f"/desk/book?{asked}").text
+
+    assert values(page)[0] == "2026-03-03T17:00:00+00:00|woburn"
+    assert "Free on Tue, Mar 3, noon to 5 PM" in page
+    assert '<option selected value="afternoon">' in page
 
 
 def test_what_makes_no_sense_is_as_if_nobody_had_asked(signed_in: SignIn) -> None:
@@ -70,7 +82,7 @@ def test_what_makes_no_sense_is_as_if_nobody_had_asked(signed_in: SignIn) -> Non
     plain = client.get("/desk/book/times").text
 
     assert values(plain)
-    for odd in ("person=x", "person=999999", "day=9999-99-99", "show=all", "site=x", "service=x"):
+    for odd in ("person=x", "person=999999", "day=9999-99-99", "show=all", "site=x", "part=x"):
         assert client.get(f"/desk/book/times?{odd}").text == plain
 
 
