@@ -7,7 +7,7 @@ make bench ARGS="search rush"     parts of it, printed only
 import sys
 import time
 
-from benchmarks import bookings, growth, inprocess, page, rush, search, texts
+from benchmarks import bookings, growth, inbound, inprocess, page, rush, search, texts
 
 PARTS = {
     "search": search.run,
@@ -16,6 +16,7 @@ PARTS = {
     "inprocess": inprocess.run,
     "growth": growth.run,
     "texts": texts.run,
+    "inbound": inbound.run,
 }
 
 

@@ -68,10 +68,11 @@ class Browser:
         """Send a form."""
         return self._send("POST", path, urlencode(form))
 
-    def raw(self, method: str, path: str, form: dict[str, str] | None = None) -> bytes:
-        """Return the same request as the bytes a crowd sends."""
+    def raw(self, method: str, path: str, form: dict[str, str] | None = None, *more: str) -> bytes:
+        """Return the same request as the bytes a crowd sends, with `more` header lines."""
         body = urlencode(form).encode() if form is not None else b""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._headers(form)]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}:{self.port}", *more]
+        lines += self._headers(form)
         return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
     def close(self) -> None:

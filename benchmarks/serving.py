@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,8 +66,10 @@ def dispose(app: Flask) -> None:
 
 
 @contextmanager
-def server(url: str, *, spans: Path | None = None) -> Iterator[int]:
-    """Serve a database until the block ends; yield the port."""
+def server(
+    url: str, *, spans: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Serve a database until the block ends, with `settings` more; yield the port."""
     port = free_port()
     environment = os.environ | {
         "EMERGE_ENV": "test",
@@ -77,6 +79,7 @@ def server(url: str, *, spans: Path | None = None) -> Iterator[int]:
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "TRUSTED_PROXIES": "1",  # a proxy stands before every clinic's server
         "BENCH_SPANS": str(spans or ""),
+        **(settings or {}),
     }
     command = [
         *(
