@@ -180,9 +180,15 @@ def retire(resource: Resource, *, actor: str, now: datetime) -> None:
 
 
 def restore(resource: Resource, *, actor: str, now: datetime) -> None:
-    """Take a chair or person back into use."""
+    """Take a chair or person back into use.
+
+    Raises:
+        Invalid: another chair there has been given its name meanwhile.
+    """
     if resource.retired_at is None:
         return
+    if resource.kind is ResourceKind.CHAIR:
+        _free_chair_name(resource.site_id, resource.name, but=resource.id)
     resource.retired_at = None
     supply_changed()
     audit.record(f"{resource.kind.value}.restored", f"resource:{resource.id}", actor=actor, now=now)

@@ -153,6 +153,9 @@ def test_a_chair_a_number_and_a_holiday(runner: FlaskCliRunner, app: Flask) -> N
     assert supply(runner, "chair", "woburn", "Window").exit_code == 0
     assert supply(runner, "chair", "woburn", "Window", "--rename", "Door").exit_code == 0
     assert supply(runner, "chair", "woburn", "Door", "--retire").exit_code == 0
+    assert supply(runner, "chair", "woburn", "Chair 1", "--rename", "Door").exit_code == 0
+    twice = supply(runner, "chair", "woburn", "Door")
+    assert "Another chair here has this name." in twice.output
     assert supply(runner, "set", "woburn", "recovery_minutes", "45").exit_code == 0
     assert supply(runner, "holidays", "woburn", "--close", "2026-04-20").exit_code == 0
     assert supply(runner, "holidays", "woburn", "--open", "2026-05-25").exit_code == 0
