@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from scheduler.app import create_app
 from scheduler.booking.models import Appointment, Status
-from scheduler.cli import demo, schema
+from scheduler.cli import demo, demo_clinic, schema
 from scheduler.clinic.models import ServiceCode
 from scheduler.core.db import db, transaction
 from scheduler.messaging import beats
@@ -151,8 +151,8 @@ def _window(browser: Browser, size: tuple[int, int], scheme: Scheme) -> Page:
 
 def _sign_in(page: Page, served: Served) -> None:
     page.goto(served.address + "/desk/sign-in")
-    page.fill("[name=username]", demo.SIGN_INS[0][0])
-    page.fill("[name=password]", demo.PASSWORD)
+    page.fill("[name=username]", demo_clinic.SIGN_INS[0][0])
+    page.fill("[name=password]", demo_clinic.PASSWORD)
     page.click("main form button")
     page.wait_for_url("**/desk")
 

@@ -19,7 +19,7 @@ from gunicorn.app.base import BaseApplication
 from sqlalchemy.exc import OperationalError
 
 from config import Config
-from scheduler.cli import demo, schema
+from scheduler.cli import demo, demo_clinic, schema
 from scheduler.core.db import db
 from scheduler.jobs.runner import Worker
 
@@ -166,8 +166,8 @@ def _greet(config: Config, host: str, port: int) -> None:
     if config.is_demo:
         click.echo()
         click.echo("  Demo sign-ins (everybody here is invented), password for all:")
-        click.secho(f"    {demo.PASSWORD}", bold=True)
-        for username, words in demo.SIGN_INS:
+        click.secho(f"    {demo_clinic.PASSWORD}", bold=True)
+        for username, words in demo_clinic.SIGN_INS:
             click.echo(f"    {username:<8} {words}")
         click.echo(f"  Texts go to the simulated phone: {base}/desk/phone")
     click.echo("\n  Ctrl-C stops it.\n")
