@@ -21,8 +21,10 @@ _TELLING_START = re.compile(
 _TELLING_WORDS = frozenset({"dor", "dores", "iv", "ms", "ptsd", "fee", "price", "balance", "pay"})
 _STOP_IS_SAID = re.compile(r"\bSTOP\b")
 #: What a phone makes a link or a mail address of. "Today.Please" is a sentence that wants a space.
+#: Bounded, so that no text takes long to look over.
 _LEADS = re.compile(
-    r"\w*://\S*|\w[\w@+-]*(?:\.[\w-]+)*\.(?:[a-z]{2,}|[A-Z]{2,})(?!\w)(?:[/:?#]\S*)?"
+    r"\w{0,20}://\S*"
+    r"|\w[\w@+-]{0,63}(?:\.[\w-]{1,63}){0,4}\.(?:[a-z]{2,24}|[A-Z]{2,24})(?!\w)(?:[/:?#]\S*)?"
 )
 _ENDS_A_SENTENCE = ".,;:!?)”\"'"
 
