@@ -150,7 +150,7 @@ def test_two_desks_book_all_at_once_and_six_visits_stand(
 ) -> None:
     with keep():
         plan = course.approved(make.patient("June", "Okafor"), where)
-        shown = course.choices(course.scheduling.preview(plan, now=at(10, 10)))
+        shown = course.choices(course.previews.preview(plan, now=at(10, 10)))
         codes = {where.woburn: "woburn", where.danvers: "danvers"}
         form = {
             f"v{n}": f"{c.starts_at.isoformat()}|{codes[c.site_id]}" for n, c in shown.items()

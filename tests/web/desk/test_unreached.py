@@ -15,7 +15,7 @@ from scheduler.booking import service as booking
 from scheduler.booking.models import Appointment
 from scheduler.core.db import db
 from scheduler.jobs import deliver
-from scheduler.messaging import consent, outbox
+from scheduler.messaging import consent, ending
 from scheduler.messaging.rules import Trouble
 from scheduler.messaging.senders.outcomes import Refused
 from scheduler.patients.models import Patient
@@ -176,7 +176,7 @@ def test_what_nobody_can_say_arrived_is_seen_on_the_list_until_somebody_called(
     note(client, page, "Eva", "told")
     assert "Eva" not in listed(client.get("/desk/not-reached").text)
     with keep():  # of a message that is not kept any more
-        tasks.open_task(outbox.NOT_SENT, "message:999999", patient_id=eva_id, now=clock())
+        tasks.open_task(ending.NOT_SENT, "message:999999", patient_id=eva_id, now=clock())
     page = client.get("/desk/not-reached").text
     assert "A message did not arrive" in next(r for r in page.split("<li>") if ">Eva Okafor<" in r)
 
