@@ -122,7 +122,7 @@ def _supply(people: int) -> tuple[Site, list[Resource]]:
         "Consultation call",
         visit_minutes=MINUTES,
         notice_minutes=0,
-        horizon_days=45,
+        horizon_days=60,
         is_online=True,
         needs=((NeedKind.PERSON, 0, MINUTES, "calls", True),),
     )
