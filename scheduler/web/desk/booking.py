@@ -292,23 +292,20 @@ def _after(asked: _Asked, *, now: datetime) -> date | datetime:
 
 def _times(asked: _Asked, *, now: datetime, near: Sequence[Offer] = ()) -> dict[str, object]:
     """Return what the template of the times needs: by day and site: id, value, words, count."""
-    sites = clinic_supply.current().sites
+    supply = clinic_supply.current()
+    sites = supply.sites
+    kind = "chairs" if supply.services[asked.service].need(NeedKind.CHAIR) else "people"
+    is_counted = asked.person is None
     found = _free(asked, now=now)
     groups: dict[tuple[date, str], list[tuple[str, str, str, str]]] = {}
     for number, offer in enumerate(sorted({*found, *near}) if near else found):
         site = sites[offer.site_id]
         wall = offer.starts_at.astimezone(site.zone)
         value = f"{offer.starts_at.isoformat()}|{site.code}"
-        shown = (f"start-{number}", value, display.wall_time(wall.time()), _count(offer, asked))
+        count = f"{offer.free} of {offer.of} {kind}" if is_counted and offer.of > 1 else ""
+        shown = (f"start-{number}", value, display.wall_time(wall.time()), count)
         groups.setdefault((wall.date(), site.name), []).append(shown)
     return {"groups": groups, "asked": asked}
-
-
-def _count(offer: Offer, asked: _Asked) -> str:
-    """Say how many could take it, where there is more than one."""
-    has_chair = clinic_supply.current().services[asked.service].need(NeedKind.CHAIR)
-    words = "chairs" if has_chair else "people"
-    return f"{offer.free} of {offer.of} {words}" if offer.of > 1 and asked.person is None else ""
 
 
 def _page(form: BookForm, patient: Patient | None, *, refusal: Refusal | None = None) -> str:
