@@ -94,6 +94,7 @@ def test_with_only_the_lock_off_the_database_still_refuses(
     assert race.counts.total() == PROCESSES
 
 
+@pytest.mark.prove
 def test_with_lock_and_constraint_off_the_race_is_lost(
     app: Flask,
     database_url: str,
