@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -17,7 +16,7 @@ from flask import Flask
 
 from scheduler.app import create_app
 from scheduler.core.db import db
-from tests.journeys.world import free_port
+from tests.journeys.world import free_port, web_command
 from tests.support import databases, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,18 +80,7 @@ def server(
         "BENCH_SPANS": str(spans or ""),
         **(settings or {}),
     }
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "benchmarks.wsgi:app",
-            "-k",
-            "scheduler.web.server.FairWorker",
-        ),
-        *("-w", "2", "--threads", "4", "--no-control-socket"),
-        *("-b", f"127.0.0.1:{port}", "--log-level", "warning"),
-    ]
+    command = web_command(port, app="benchmarks.wsgi:app")
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         _wait_for(port, process)

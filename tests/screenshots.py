@@ -34,6 +34,7 @@ from scheduler.core.db import db, transaction
 from scheduler.messaging import beats
 from scheduler.messaging.models import InboundText
 from scheduler.patients.links import mint_link
+from tests.journeys.world import web_command
 from tests.support import chromium, databases, png
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -186,10 +187,8 @@ def _served(folder: Path) -> Iterator[Served]:
         "PUBLIC_URL": address,
         "STOPPED_AT": MOMENT.isoformat(),
     }
-    command = [sys.executable, "-m", "gunicorn", "tests.support.stopped:app"]
-    command += ["-k", "scheduler.web.server.FairWorker", "-w", "1", "--threads", "4"]
-    command += ["--no-control-socket", "--log-level", "warning"]
-    server = subprocess.Popen([*command, "-b", f"127.0.0.1:{port}"], cwd=ROOT, env=environment)
+    command = web_command(port, workers=1, app="tests.support.stopped:app")
+    server = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         _wait_for(port, server)
         yield Served(address, found)

@@ -173,6 +173,15 @@ def _still_ours(outgoing: Outgoing) -> bool:
     return {(row[0], row[1]) for row in held} >= set(outgoing.along)
 
 
+#: A claim that ends without a call; whoever held it finds its number changed.
+_UNCLAIMED = {
+    Message.state: State.QUEUED,
+    Message.claim_number: Message.claim_number + 1,
+    Message.claimed_by: None,
+    Message.lease_until: None,
+}
+
+
 def give_back(outgoing: Outgoing) -> None:
     """Put what is claimed and does not go back to the queue, to be judged again."""
     ours = [(outgoing.message_id, outgoing.claim_number), *outgoing.along]
@@ -182,12 +191,7 @@ def give_back(outgoing: Outgoing) -> None:
             Message.state == State.CLAIMED,
             tuple_(Message.id, Message.claim_number).in_(ours),
         )
-        .values(
-            state=State.QUEUED,
-            claim_number=Message.claim_number + 1,
-            claimed_by=None,
-            lease_until=None,
-        )
+        .values(_UNCLAIMED)
     )
 
 
@@ -199,12 +203,7 @@ def return_expired_leases(*, now: datetime) -> tuple[int, int]:
     back = db.session.scalars(
         update(Message)
         .where(Message.id.in_(in_order(Message.state == State.CLAIMED, Message.lease_until <= now)))
-        .values(
-            state=State.QUEUED,
-            claim_number=Message.claim_number + 1,
-            claimed_by=None,
-            lease_until=None,
-        )
+        .values(_UNCLAIMED)
         .returning(Message.id)
     ).all()
     unclear = db.session.scalars(

@@ -24,9 +24,7 @@ def settle(message: Message, verdict: Verdict, now: datetime) -> None:
             end(message, State.EXPIRED, f"{what} kept it back until its time had passed", now)
             ask_if_unsaid(message, now)
             return
-        message.state = State.QUEUED
-        message.send_after = verdict.until
-        message.claimed_by = message.lease_until = None
+        put_back(message, verdict.until)
     elif isinstance(verdict, Drop):
         end(message, verdict.state, verdict.reason, now)
         ask_if_unsaid(message, now)
@@ -38,10 +36,15 @@ def set_aside(message: Message, reason: str, now: datetime) -> None:
     if message.faults >= rules.MOST_FAULTS:
         fail(message, reason, now)
         return
-    message.state = State.QUEUED
-    message.send_after = now + rules.retry_delay(message.faults, 0.5)
-    message.claimed_by = message.lease_until = None
+    put_back(message, now + rules.retry_delay(message.faults, 0.5))
     message.error_text = reason
+
+
+def put_back(message: Message, at: datetime) -> None:
+    """Put a message that is not out back in the queue, to be judged again then."""
+    message.state = State.QUEUED
+    message.send_after = at
+    message.claimed_by = message.lease_until = None
 
 
 def expire_old(*, now: datetime, limit: int = 500) -> int:

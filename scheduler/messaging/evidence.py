@@ -263,9 +263,7 @@ def _again(message: Message, at: datetime, now: datetime) -> None:
         ending.end(message, State.FAILED, "it could not be sent in time", now)
         ending.ask_a_person(message, now)
         return
-    message.state = State.QUEUED
-    message.send_after = at
-    message.claimed_by = message.lease_until = None
+    ending.put_back(message, at)
 
 
 def _let_go(message: Message, now: datetime) -> None:

@@ -97,10 +97,10 @@ def running(database_url: str, folder: Path) -> Iterator[World]:
             yield world
 
 
-def web_command(port: int, *, workers: int = 2) -> list[str]:
+def web_command(port: int, *, workers: int = 2, app: str = "wsgi:app") -> list[str]:
     """Return the production server's command line."""
     return [
-        *(sys.executable, "-m", "gunicorn", "wsgi:app", "-k", "scheduler.web.server.FairWorker"),
+        *(sys.executable, "-m", "gunicorn", app, "-k", "scheduler.web.server.FairWorker"),
         *("-w", str(workers), "--threads", "4", "--no-control-socket"),
         *("-b", f"127.0.0.1:{port}", "--log-level", "warning"),
     ]

@@ -61,9 +61,8 @@ class Served:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = web_command(self.port, workers=self.workers)
-        if self.experiment:
-            command[command.index("wsgi:app")] = "tests.support.wrapped:app"
+        app = "tests.support.wrapped:app" if self.experiment else "wsgi:app"
+        command = web_command(self.port, workers=self.workers, app=app)
         self.process = programs.start(command, self.environment, self.folder / "web.log")
         until(lambda: answers(self.base), "the web server", within=PATIENCE_S)
 
