@@ -542,6 +542,15 @@ def _with_place(card: Card, beside: int, of: int) -> Card:
     )
 
 
+#: What a time is kept for, by the kind of its hold.
+KEPT_WORDS = {
+    HoldKind.FORM: "Being chosen online, until {until}",
+    HoldKind.UNDO: "Called off, may be taken back until {until}",
+    HoldKind.PENCIL: "Pencilled in for a likely course",
+    HoldKind.OFFER: "Offered to the waitlist, until {until}",
+}
+
+
 def _add_kept(
     columns: Sequence[Column], sites: Sequence[SiteSupply], frame: _Frame, *, now: datetime
 ) -> None:
@@ -557,10 +566,7 @@ def _add_kept(
                     continue
                 seen.add(column.key)
                 until = _brief(hold.expires_at, site.zone)
-                words = f"Being chosen online, until {until}"
-                if hold.kind is HoldKind.PENCIL:
-                    words = "Pencilled in for a likely course"
-                column.kept.append(Kept(*place, words))
+                column.kept.append(Kept(*place, KEPT_WORDS[hold.kind].format(until=until)))
 
 
 def _under(column: Column, frame: _Frame, *, now: datetime) -> str:

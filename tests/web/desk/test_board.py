@@ -13,10 +13,11 @@ from werkzeug.test import TestResponse
 from scheduler.accounts.models import Role
 from scheduler.audit.models import AuditEntry
 from scheduler.booking import queries as booking
-from scheduler.booking.models import Appointment
+from scheduler.booking.models import Appointment, HoldKind
 from scheduler.clinic.models import Site
 from scheduler.core.db import db
 from scheduler.plans import service as plans
+from scheduler.reports import board
 from scheduler.web.desk import grid
 from tests import make
 from tests.conftest import Keep, Once, SignIn, StoppedClock
@@ -300,3 +301,8 @@ def test_what_was_done_is_said_with_the_name_of_whom(signed_in: SignIn, app: Fla
 
     assert "Ben" not in str(done.headers)  # no name travels in the cookie
     assert "<b>Ben Ito:</b> Checked in." in client.get("/desk").text
+
+
+def test_the_board_has_words_of_its_own_for_each_reason_a_time_is_kept() -> None:
+    assert board.KEPT_WORDS.keys() == set(HoldKind)
+    assert len(set(board.KEPT_WORDS.values())) == len(HoldKind)
